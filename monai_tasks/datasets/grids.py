@@ -1,0 +1,66 @@
+"""Compare the voxel grids of image files by their headers, without reading pixel data."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+# Of the smallest voxel edge. Header values are rounded to 32-bit floats; a grid that differs in earnest is
+# further off.
+TOLERANCE = 0.01
+
+
+def header_of(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
+    """Read the spatial shape and the affine of a NIfTI or FreeSurfer file.
+
+    Args:
+        path: file that nibabel reads, such as .nii, .nii.gz, .mgz.
+
+    Returns:
+        Spatial shape (X, Y, Z) and affine (4, 4), voxel to world in mm, RAS.
+
+    Raises:
+        ValueError: if the file cannot be read; the message starts with its name.
+    """
+    try:
+        image = nibabel.load(path)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path.name}: no such file") from error
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path.name}: unreadable header") from error
+    return image.shape[:3], image.affine
+
+
+def difference(first: Path, second: Path) -> str | None:
+    """Say how the grids of two files differ.
+
+    Grids agree when their shapes are equal and every corner of the one lies where it lies in the other, to a
+    hundredth of a voxel.
+
+    Args:
+        first: image file.
+        second: image file.
+
+    Returns:
+        A reason for a person, or None if the grids agree.
+    """
+    try:
+        (shape, affine), (other_shape, other_affine) = header_of(first), header_of(second)
+    except ValueError as error:
+        return str(error)
+    if shape != other_shape:
+        return f"grids differ: {first.name} has shape {_by(shape)}, {second.name} {_by(other_shape)}"
+    corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [*np.subtract(shape, 1), 1]
+    distance = np.linalg.norm(corners @ (affine - other_affine).T, axis=1).max()
+    if not distance <= TOLERANCE * nibabel.affines.voxel_sizes(affine).min():
+        return f"grids differ: {first.name} and {second.name} lie up to {distance:.3g} mm apart"
+    return None
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

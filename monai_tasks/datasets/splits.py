@@ -1,0 +1,131 @@
+"""Split the cases of a data set into training, validation and test parts, subject by subject.
+
+No subject is ever in two parts. The order in which subjects are dealt out comes from a keyed hash of their
+names: it depends on the seed and the names alone, so the same split is found on every machine, in every
+version of NumPy and whatever order the files are listed in, which is what published weights and a test part
+touched once need.
+
+`monai.data.partition_dataset` is not used: it knows no subjects, rounds each part by itself (four items in
+three equal parts lose one of them) and needs torch, which would make the `datalist` command wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+
+PARTS = ("training", "validation", "test")
+FRACTIONS = (0.7, 0.1, 0.2)
+
+
+def shuffled(subjects: Iterable[str], seed: int = 0) -> list[str]:
+    """Put subjects into a seeded random order that depends on their names alone.
+
+    Args:
+        subjects: names; a name that comes several times counts once.
+        seed: another seed gives another order.
+
+    Returns:
+        The distinct names.
+    """
+
+    def key(subject: str) -> tuple[bytes, str]:
+        return hashlib.sha256(f"{seed}\0{subject}".encode()).digest(), subject
+
+    return sorted(set(subjects), key=key)
+
+
+def split_by_subject(
+    items: Sequence[dict], seed: int = 0, fractions: Sequence[float] = FRACTIONS
+) -> dict[str, list[dict]]:
+    """Split items into training, validation and test so that a subject is in one part only.
+
+    Validation and test get their fraction of the subjects, rounded half up, and at least one subject where
+    the fraction is above zero; training gets all others.
+
+    Args:
+        items: datalist items, each with a `subject`.
+        seed: of the order in which subjects are dealt out.
+        fractions: shares of training, validation and test; they sum to 1.
+
+    Returns:
+        The items under the keys `training`, `validation` and `test`, in their order in `items`.
+
+    Raises:
+        ValueError: if the fractions are no shares of one whole, or the subjects are too few to fill every
+            part.
+    """
+    if len(fractions) != len(PARTS) or min(fractions) < 0 or not math.isclose(sum(fractions), 1):
+        raise ValueError(f"fractions {tuple(fractions)}; expected three numbers from 0 to 1 that sum to 1")
+    order = shuffled((item["subject"] for item in items), seed)
+    validation, test = (_share(len(order), fraction) for fraction in fractions[1:])
+    training = len(order) - validation - test
+    if training < (fractions[0] > 0):
+        needed = sum(fraction > 0 for fraction in fractions)
+        raise ValueError(f"{len(order)} subjects for fractions {tuple(fractions)}; expected {needed} or more")
+    part_of = dict(
+        zip(order, ["test"] * test + ["validation"] * validation + ["training"] * training, strict=True)
+    )
+    return {part: [item for item in items if part_of[item["subject"]] == part] for part in PARTS}
+
+
+def add_folds(items: Sequence[dict], folds: int, seed: int = 0) -> list[dict]:
+    """Number the fold of every item; a subject is in one fold, and folds differ by one subject at most.
+
+    Args:
+        items: datalist items, each with a `subject`.
+        folds: how many folds.
+        seed: of the order in which subjects are dealt out.
+
+    Returns:
+        Copies of the items, in their order, with `fold` from 0 to folds - 1.
+
+    Raises:
+        ValueError: if there are fewer than two folds, or fewer subjects than folds.
+    """
+    # The seed is marked, so that the folds are not dealt out in the order that the parts were.
+    order = shuffled((f"fold {item['subject']}" for item in items), seed)
+    if not 2 <= folds <= len(order):
+        raise ValueError(f"{folds} folds of {len(order)} subjects; expected 2 to {len(order)} folds")
+    fold_of = {subject: place % folds for place, subject in enumerate(order)}
+    return [{**item, "fold": fold_of[f"fold {item['subject']}"]} for item in items]
+
+
+def assemble(
+    name: str,
+    labels: dict[str, str],
+    items: Sequence[dict],
+    rejected: Sequence[dict],
+    *,
+    seed: int = 0,
+    folds: int | None = None,
+    fractions: Sequence[float] = FRACTIONS,
+) -> dict:
+    """Make the datalist that is written to a file: the split items and what is known about the data set.
+
+    Args:
+        name: of the data set.
+        labels: label value to name, as in a Decathlon `dataset.json`.
+        items: cases with `image`, `label` and `subject`.
+        rejected: cases left out, with `subject` and `reason`.
+        seed: of the split and the folds.
+        folds: if given, training items carry a `fold`. Validation and test stay out of the folds: validation
+            chooses when to stop in each of them, test is for the end.
+        fractions: shares of training, validation and test.
+
+    Returns:
+        The datalist, ready for JSON and for `monai.data.load_decathlon_datalist`.
+    """
+    parts = split_by_subject(items, seed, fractions)
+    if folds is not None:
+        parts["training"] = add_folds(parts["training"], folds, seed)
+    header = {"name": name, "labels": labels, "seed": seed, "fractions": list(fractions)}
+    if folds is not None:
+        header["folds"] = folds
+    return {**header, **parts, "rejected": list(rejected)}
+
+
+def _share(count: int, fraction: float) -> int:
+    """The rounded share of a count, at least one where the fraction is above zero."""
+    return max(math.floor(count * fraction + 0.5), 1) if fraction > 0 else 0
