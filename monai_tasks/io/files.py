@@ -1,0 +1,81 @@
+"""Files that are complete or absent, never half written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+TEMPORARY_MARK = ".tmp"
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file under a temporary name and rename it when the block ends well.
+
+    The temporary file lies in the same folder (renaming across file systems is not atomic), begins with a
+    dot and ends with the suffixes of `path`, because writers choose the format by them.
+
+    Args:
+        path: the file to write. Its folder is made if missing; an older file is replaced.
+
+    Yields:
+        The temporary path to write to.
+
+    Raises:
+        FileNotFoundError: if the block ended without writing the temporary file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stem, *suffixes = path.name.split(".")
+    # A name with many dots keeps only its last two: ".nii.gz" is one suffix, "sub.01.nii.gz" has one too.
+    kept = "".join(f".{suffix}" for suffix in suffixes[-2:])
+    temporary = path.with_name(f".{stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{TEMPORARY_MARK}{kept}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write UTF-8 text atomically.
+
+    Args:
+        path: the file to write.
+        text: its content.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write JSON atomically, indented, with a newline at the end.
+
+    Args:
+        path: the file to write.
+        content: what `json.dumps` can write; NaN and infinity are refused, for they are not JSON.
+
+    Raises:
+        ValueError: if `content` holds NaN or infinity.
+        TypeError: if `content` holds something that JSON has no form for.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 checksum of a file's content.
+
+    Args:
+        path: the file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
