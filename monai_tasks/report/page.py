@@ -1,4 +1,4 @@
-"""Pages that people read: one HTML file from a list of sections, its styles inside, usable without a network."""
+"""Pages that people read: one HTML file from a list of sections, styles inside, usable without a network."""
 
 from __future__ import annotations
 
