@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from monai_tasks.io.files import sha256
+
 CONFIG_SUFFIX = ".json"
 
 
@@ -51,6 +53,12 @@ class Bundle:
         names = {int(value): name for value, name in channels.items()}
         return {value: name for value, name in names.items() if name.lower() != "background"}
 
+    @property
+    def configs(self) -> list[str]:
+        """The names of the configs, without the metadata."""
+        names = (path.stem for path in (self.root / "configs").glob(f"*{CONFIG_SUFFIX}"))
+        return sorted(name for name in names if name != "metadata")
+
     def config(self, name: str) -> Path:
         """The path of one config file.
 
@@ -65,8 +73,9 @@ class Bundle:
             return own
         if Path(name).is_file():
             return Path(name)
-        known = sorted(p.stem for p in (self.root / "configs").glob(f"*{CONFIG_SUFFIX}") if p.stem != "metadata")
-        raise BundleError(f"{self.name}: no config {name!r}; expected a file or one of {', '.join(known)}")
+        raise BundleError(
+            f"{self.name}: no config {name!r}; expected a file or one of {', '.join(self.configs)}"
+        )
 
 
 def bundles_folder() -> Path:
@@ -95,3 +104,46 @@ def open_bundle(name: str | Path) -> Bundle:
         return Bundle(folder.resolve())
     known = ", ".join(bundles) or "none"
     raise BundleError(f"no bundle {str(name)!r}: expected a bundle's folder or one of: {known}")
+
+
+def describe(bundle: Bundle) -> dict[str, Any]:
+    """What a bundle is and expects, as plain values that JSON can hold.
+
+    Args:
+        bundle: the bundle to describe.
+
+    Returns:
+        `name`, `version`, `kind`, `root`, `task`, `description`, `intended_use`, `data_source`, `labels`
+        (value to name), `input` (the metadata's description of the input image), `configs` (names), `weights`
+        (`file`, `bytes` and `sha256`, or None where none are shipped), `licences` (file to text) and
+        `changelog` (version to change). Texts that the metadata lacks are empty.
+    """
+    texts = {
+        key: bundle.metadata.get(key, "") for key in ("task", "description", "intended_use", "data_source")
+    }
+    return {
+        "name": bundle.name,
+        "version": bundle.metadata["version"],
+        "kind": bundle.kind,
+        "root": str(bundle.root),
+        **texts,
+        "labels": bundle.labels,
+        "input": bundle.metadata["network_data_format"]["inputs"]["image"],
+        "configs": bundle.configs,
+        "weights": _weights(bundle),
+        "licences": _licences(bundle),
+        "changelog": bundle.metadata["changelog"],
+    }
+
+
+def _weights(bundle: Bundle) -> dict[str, Any] | None:
+    path = bundle.weights
+    if not path.is_file():
+        return None
+    return {"file": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def _licences(bundle: Bundle) -> dict[str, str]:
+    names = ("LICENSE", "docs/data_license.txt")
+    files = {name: bundle.root / name for name in names}
+    return {name: path.read_text(encoding="utf-8") for name, path in files.items() if path.is_file()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,3 +78,44 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no real images: ../shared/data is not beside this repository")
     return SHARED_DATA
+
+
+EXAMPLE_METADATA = {
+    "version": "1.2.0",
+    "changelog": {"1.2.0": "Train on more images", "1.0.0": "First release"},
+    "task": "Segment the example organ",
+    "description": "Finds the example organ in generated images.",
+    "intended_use": "Tests only.",
+    "data_source": "Generated.",
+    "network_data_format": {
+        "inputs": {
+            "image": {
+                "type": "image",
+                "modality": "MR",
+                "num_channels": 1,
+                "spatial_shape": [8, 8, 8],
+                "value_range": [],
+                "channel_def": {"0": "T1"},
+            }
+        },
+        "outputs": {"pred": {"channel_def": {"0": "background", "1": "anterior", "2": "posterior"}}},
+    },
+}
+
+
+@pytest.fixture
+def example_bundle(tmp_path: Path) -> Path:
+    """The folder of a bundle with the files that the catalogue reads; no test need lean on a shipped one."""
+    root = tmp_path / "organ_mri_segmentation"
+    texts = {
+        "LICENSE": "\n   Apache License\n   Version 2.0\n",
+        "docs/data_license.txt": "Data: CC BY-SA 4.0\nMore lines.\n",
+        "configs/metadata.json": json.dumps(EXAMPLE_METADATA),
+        "configs/train.json": "{}",
+        "configs/inference.json": "{}",
+        "models/model.pt": "weights",
+    }
+    for file, text in texts.items():
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text(text, encoding="utf-8")
+    return root

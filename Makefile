@@ -1,0 +1,57 @@
+# Every target sets up what it needs, so `make demo` or `make test` is the only command on a fresh clone.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BUNDLE ?= hippocampus_mri_segmentation
+DEMO_OUT ?= demo_out
+BIN := .venv/bin
+STAMP := .venv/.stamp
+
+.PHONY: help .venv demo test test-gpu test-label lint docs bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make .venv       the environment of everything below, from setup.cfg and constraints.txt"
+	@echo "make demo        generated images, a short training, inference, evaluation, a report"
+	@echo "make test        all tests but those that need a GPU or MONAI Label"
+	@echo "make test-gpu    the tests marked gpu"
+	@echo "make test-label  the MONAI Label server with the bundles, in an environment of its own"
+	@echo "make lint        formatting and lint checks"
+	@echo "make docs        the documentation, in site/"
+	@echo "make bench       the benchmarks, each beside its baseline"
+	@echo "make clean       remove what the targets above wrote, but not the environments"
+
+.venv: $(STAMP)
+
+$(STAMP): setup.cfg setup.py constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test,docs]'
+	touch $@
+
+demo: $(STAMP)
+	@$(BIN)/monai-tasks demo $(BUNDLE) -o $(DEMO_OUT)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not gpu and not label"
+
+test-gpu: $(STAMP)
+	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+		$(BIN)/python -m pytest -m gpu; \
+	else \
+		echo "test-gpu: skipped: torch finds no CUDA device on this machine"; \
+	fi
+
+test-label: $(STAMP)
+	bash tests/label/run.sh
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --quiet --strict --site-dir site
+
+bench: $(STAMP)
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf build dist site *.egg-info $(DEMO_OUT) .pytest_cache .ruff_cache
+	find monai_tasks tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
