@@ -31,7 +31,7 @@ def module_name(path: Path, package: Path) -> str:
 
 
 def imports(package: Path) -> dict[str, set[str]]:
-    """Every module of the package with the modules of the package that it names in an import, wherever that stands."""
+    """Every module, with the modules of the package that its imports name, at the top or inside functions."""
     files = {module_name(path, package): path for path in sorted(package.rglob("*.py"))}
     graph = {}
     for name, path in files.items():
