@@ -1,0 +1,132 @@
+"""Keep the best network, and enough of a run to go on after an interruption."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from ignite.engine import Engine, Events
+from monai.handlers import EarlyStopHandler
+
+from monai_tasks.io.files import atomic_path
+
+logger = logging.getLogger(__name__)
+
+
+class EarlyStop(EarlyStopHandler):
+    """MONAI's early stopping as a handler of the trainer, with a patience counter that survives an interruption.
+
+    Args:
+        evaluator: the validation engine.
+        metric: name of the validation metric that has to rise.
+        patience: validations without a rise before the trainer is stopped.
+        min_delta: a rise below this does not count.
+    """
+
+    def __init__(self, evaluator: Engine, metric: str, patience: int, min_delta: float = 0.0) -> None:
+        def score(engine: Engine) -> float:
+            return float(engine.state.metrics[metric])
+
+        super().__init__(patience=patience, score_function=score, min_delta=min_delta)
+        self.evaluator = evaluator
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer, which is the engine that is stopped."""
+        self.set_trainer(engine)
+        super().attach(self.evaluator)
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._handler.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._handler.load_state_dict(state)
+
+
+class RunState:
+    """Saves `last.pt` after every epoch and `model.pt` whenever validation improves; goes on from `last.pt`.
+
+    `model.pt` is a flat state dict: what inference loads. `last.pt` also holds the epoch, the best value so far and the
+    state of every object in `states`. Both are written to a temporary name and renamed. In a distributed run the first
+    process writes and all of them restore.
+
+    A run that was stopped before its last epoch goes on by itself. One that came to its end, by its epochs or by early
+    stopping, starts anew, unless more epochs are asked for than it had.
+
+    Args:
+        folder: where `last.pt` is.
+        model_dir: where `model.pt` is.
+        network: the network, wrapped for distribution or not.
+        evaluator: the validation engine.
+        metric: name of the validation metric that has to rise.
+        states: objects with `state_dict` and `load_state_dict`: optimizer, schedule, early stopping.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        model_dir: str | Path,
+        network: torch.nn.Module,
+        evaluator: Engine,
+        metric: str,
+        states: dict[str, Any],
+    ) -> None:
+        self.last = Path(folder) / "last.pt"
+        self.model = Path(model_dir) / "model.pt"
+        self.network = getattr(network, "module", network)
+        self.evaluator = evaluator
+        self.metric = metric
+        self.states = states
+        self.best = float("-inf")
+        self.best_epoch = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer; put it last among its handlers, so that the epoch's schedule and metrics are in."""
+        engine.add_event_handler(Events.STARTED, self.restore)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        self.evaluator.add_event_handler(Events.COMPLETED, self.keep_best, engine)
+
+    def restore(self, engine: Engine) -> None:
+        if not self.last.is_file():
+            return
+        saved = torch.load(self.last, map_location="cpu", weights_only=True)
+        if saved["stopped"] or saved["epoch"] >= engine.state.max_epochs:
+            logger.info("the run of %s came to its end after epoch %d: starting anew", self.last, saved["epoch"])
+            return
+        self.network.load_state_dict(saved["network"])
+        for name, target in self.states.items():
+            target.load_state_dict(saved["states"][name])
+        self.best, self.best_epoch = saved["best"], saved["best_epoch"]
+        engine.state.epoch = saved["epoch"]
+        engine.state.iteration = saved["epoch"] * engine.state.epoch_length
+        logger.info("going on after epoch %d of %s", saved["epoch"], self.last)
+
+    def keep_best(self, evaluator: Engine, trainer: Engine) -> None:
+        value = float(evaluator.state.metrics[self.metric])
+        if value <= self.best:
+            return
+        self.best, self.best_epoch = value, trainer.state.epoch
+        self._write(self.model, self.network.state_dict())
+
+    def save(self, engine: Engine) -> None:
+        content = {
+            "epoch": engine.state.epoch,
+            "stopped": bool(engine.should_terminate),
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "network": self.network.state_dict(),
+            "states": {name: target.state_dict() for name, target in self.states.items()},
+        }
+        self._write(self.last, content)
+
+    def _write(self, path: Path, content: dict[str, Any]) -> None:
+        if not _is_first_process():
+            return
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
+
+
+def _is_first_process() -> bool:
+    return not dist.is_initialized() or dist.get_rank() == 0
