@@ -1,0 +1,232 @@
+"""Compare one label map with its reference: overlap, surface distances and volume for each label."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from monai.data.utils import affine_to_spacing
+from monai.metrics import (
+    compute_average_surface_distance,
+    compute_confusion_matrix_metric,
+    compute_dice,
+    compute_hausdorff_distance,
+    compute_iou,
+    get_confusion_matrix,
+)
+from monai.transforms.utils import generate_spatial_bounding_box
+
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.volume_reader import VolumeReader
+
+# Of the smallest voxel edge: headers keep 32-bit floats, and a grid that differs in earnest is further off.
+GRID_TOLERANCE = 0.01
+MM3_PER_ML = 1000.0
+
+EMPTY_MASK_RULE = (
+    "Where neither the prediction nor the reference holds a label, Dice and Jaccard are 1. Where only one "
+    "of the two holds it, Dice and Jaccard are 0. In both cases the surface distances have no value and are "
+    "left blank; such cases are counted and left out of the means of the distances. A ratio with nothing to "
+    "divide by (precision without predicted voxels, sensitivity and volume error in percent without "
+    "reference voxels) is left blank too."
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown.
+
+    Args:
+        heading: its name with its unit.
+        spec: format specification of its numbers.
+        averaged: whether a mean over the labels of a case says something.
+    """
+
+    heading: str
+    spec: str = ".3f"
+    averaged: bool = True
+
+
+METRICS = {
+    "dice": Metric("Dice"),
+    "jaccard": Metric("Jaccard"),
+    "precision": Metric("Precision"),
+    "sensitivity": Metric("Sensitivity"),
+    "specificity": Metric("Specificity", ".5f"),
+    "hd95_mm": Metric("HD95, mm", ".2f"),
+    "mean_surface_distance_mm": Metric("Mean surface distance, mm", ".2f"),
+    "volume_error_ml": Metric("Volume error, ml", "+.3f", averaged=False),
+    "volume_error_percent": Metric("Volume error, %", "+.1f", averaged=False),
+}
+VOLUMES = {
+    "volume_ml": Metric("Volume, ml", ".3f", averaged=False),
+    "reference_volume_ml": Metric("Reference volume, ml", ".3f", averaged=False),
+}
+
+Result = dict[str, float | None]
+
+
+class LabelMap(NamedTuple):
+    """A label map and where it lies.
+
+    Args:
+        path: its file.
+        values: integers, (X, Y, Z).
+        affine: (4, 4), from voxels to RAS+ mm.
+    """
+
+    path: Path
+    values: np.ndarray
+    affine: np.ndarray
+
+
+def evaluate_case(
+    prediction: str | PathLike[str],
+    reference: str | PathLike[str],
+    labels: Mapping[int, str],
+    mapping: Mapping[int, int] | None = None,
+) -> dict[int, Result]:
+    """Compare two label maps on one grid.
+
+    HD95 is the larger of the two directed 95th percentiles of the surface distances; the mean surface
+    distance is the mean over the surface voxels of both masks. Volume errors are prediction minus reference,
+    in percent of the reference. See `EMPTY_MASK_RULE` for labels that one or both of the maps lack.
+
+    Args:
+        prediction: label map, (X, Y, Z).
+        reference: label map on the same grid.
+        labels: value to name of the labels to compare.
+        mapping: reference value to label value; reference values that it lacks count as background. Without
+            it the reference must hold the values of `labels` and 0 only.
+
+    Returns:
+        Label value to the metrics of `METRICS` and `VOLUMES`; None where a metric has no value.
+
+    Raises:
+        InputError: when a file cannot be used, holds other values, or the grids differ.
+    """
+    predicted = read_label_map(prediction, labels)
+    true = read_label_map(reference, labels if mapping is None else None)
+    _check_grids(predicted, true)
+    true_values = true.values if mapping is None else _mapped(true.values, mapping)
+    return {
+        value: compare_masks(predicted.values == value, true_values == value, predicted.affine)
+        for value in labels
+    }
+
+
+def read_label_map(path: str | PathLike[str], labels: Mapping[int, str] | None = None) -> LabelMap:
+    """Read a label map.
+
+    Args:
+        path: any volume that `VolumeReader` reads.
+        labels: the values it may hold beside 0; any where not given.
+
+    Returns:
+        The map, with integer values.
+
+    Raises:
+        InputError: when the file cannot be read or holds other values.
+    """
+    reader = VolumeReader(allow_constant=True)
+    array, meta = reader.get_data(reader.read(path))
+    if not np.issubdtype(array.dtype, np.integer):
+        whole = np.rint(array).astype(np.int32)
+        if not np.array_equal(whole, array):
+            raise InputError(path, "values that are not whole numbers", "a label map")
+        array = whole
+    if labels is not None:
+        expected = [0, *labels]
+        foreign = np.unique(array[~np.isin(array, expected)])
+        if foreign.size:
+            found = ", ".join(map(str, foreign[:5])) + (", ..." if foreign.size > 5 else "")
+            raise InputError(path, f"label values {found}", f"only {', '.join(map(str, expected))}")
+    return LabelMap(Path(path), array, np.asarray(meta["affine"], dtype=float))
+
+
+def compare_masks(predicted: np.ndarray, true: np.ndarray, affine: np.ndarray) -> Result:
+    """Compare two binary masks.
+
+    Args:
+        predicted: boolean, (X, Y, Z).
+        true: boolean, (X, Y, Z).
+        affine: (4, 4), from voxels to mm.
+
+    Returns:
+        The metrics of `METRICS` and `VOLUMES`; None where a metric has no value.
+    """
+    # Only the box around both masks is compared: what lies outside adds true negatives and nothing else.
+    starts, ends = generate_spatial_bounding_box((predicted | true)[None])
+    box = tuple(slice(start, max(end, start + 1)) for start, end in zip(starts, ends, strict=True))
+    # Two channels, background first: of a single channel MONAI's Dice takes the values for class numbers.
+    one_hot = [torch.from_numpy(np.stack([~mask[box], mask[box]])[None]) for mask in (predicted, true)]
+    floats = [mask.float() for mask in one_hot]
+    counts = get_confusion_matrix(*floats, include_background=False).double()
+    counts[..., 2] += true.size - true[box].size
+    ratio = partial(compute_confusion_matrix_metric, confusion_matrix=counts)
+    values = {
+        "dice": compute_dice(*floats, include_background=False, ignore_empty=False),
+        "jaccard": compute_iou(*floats, include_background=False, ignore_empty=False),
+        "precision": ratio("precision"),
+        "sensitivity": ratio("sensitivity"),
+        "specificity": ratio("specificity"),
+    }
+    result: Result = {name: _value(tensor) for name, tensor in values.items()}
+    return result | _distances(floats, affine) | _volumes(predicted, true, affine)
+
+
+def _distances(masks: list[torch.Tensor], affine: np.ndarray) -> Result:
+    if not all(mask[:, 1].any() for mask in masks):
+        return {"hd95_mm": None, "mean_surface_distance_mm": None}
+    spacing = affine_to_spacing(affine).tolist()
+    hausdorff = compute_hausdorff_distance(*masks, percentile=95, spacing=spacing)
+    surface = compute_average_surface_distance(*masks, symmetric=True, spacing=spacing)
+    return {"hd95_mm": _value(hausdorff), "mean_surface_distance_mm": _value(surface)}
+
+
+def _volumes(predicted: np.ndarray, true: np.ndarray, affine: np.ndarray) -> Result:
+    voxel = abs(float(np.linalg.det(affine[:3, :3]))) / MM3_PER_ML
+    volume, reference = int(predicted.sum()) * voxel, int(true.sum()) * voxel
+    error = volume - reference
+    return {
+        "volume_ml": volume,
+        "reference_volume_ml": reference,
+        "volume_error_ml": error,
+        "volume_error_percent": 100 * error / reference if reference else None,
+    }
+
+
+def _value(tensor: torch.Tensor) -> float | None:
+    value = float(tensor)
+    return value if math.isfinite(value) else None
+
+
+def _mapped(array: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
+    labels = np.zeros(array.shape, dtype=np.int32)
+    for value, label in mapping.items():
+        labels[array == value] = label
+    return labels
+
+
+def _check_grids(predicted: LabelMap, true: LabelMap) -> None:
+    """Grids agree when the shapes are equal and every corner voxel lies in one place, within a tolerance."""
+    shape, expected = predicted.values.shape, true.values.shape
+    if shape != expected:
+        raise InputError(
+            predicted.path, f"shape {_by(shape)}", f"{_by(expected)}, the shape of {true.path.name}"
+        )
+    corners = np.array([(*corner, 1) for corner in np.ndindex(2, 2, 2)]) * (*np.subtract(shape, 1), 1)
+    apart = float(np.linalg.norm(corners @ (predicted.affine - true.affine).T, axis=1).max())
+    if not apart <= GRID_TOLERANCE * affine_to_spacing(true.affine).min():
+        raise InputError(predicted.path, f"a grid up to {apart:.3g} mm off", f"the grid of {true.path.name}")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
