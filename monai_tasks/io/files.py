@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from monai_tasks.io.errors import InputError
+
 TEMPORARY_MARK = ".tmp"
 
 
@@ -79,3 +81,21 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_content(path: Path, expected: str) -> None:
+    """Refuse a path that is no file with content.
+
+    Args:
+        path: the path to look at.
+        expected: what should be there, for the error.
+
+    Raises:
+        InputError: if it does not exist, is a folder or a special file, or holds no bytes.
+    """
+    if not path.exists():
+        raise InputError(path, "no such file", expected)
+    if not path.is_file():
+        raise InputError(path, "not a file", expected)
+    if path.stat().st_size == 0:
+        raise InputError(path, "an empty file (0 bytes)", expected)

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-import gzip
+import itertools
 import os
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from monai.data import ImageReader
-from monai.data.utils import correct_nifti_header_if_necessary
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from monai.utils import MetaKeys, SpaceKeys
 
+from monai_tasks.io.dicom_series import is_dicom_name, read_series, series_of
 from monai_tasks.io.errors import InputError
+from monai_tasks.io.volume_files import read_volume_file
 
-NIBABEL_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
-SUFFIXES = NIBABEL_SUFFIXES
+# The share of the smallest voxel edge by which the corners of two channels may lie apart.
+GRID_TOLERANCE = 0.05
 
 
 class VolumeReader(ImageReader):
-    """Read a volume, or several on one grid as the channels of a case.
+    """Read a volume, or several on one grid as the channels of one case.
+
+    A path is a NIfTI (.nii, .nii.gz), MGH, MetaImage or NRRD file, a folder with one DICOM series, or a
+    DICOM file, which stands for the series in its folder that it belongs to.
 
     `LoadImage` turns to other readers when `read` fails, and they would load what is refused here. So `read`
-    only keeps the paths, and `get_data` decodes and checks.
+    only keeps the paths; `get_data` decodes and checks. Of the header only the geometry is kept: the other
+    fields may name a person.
+
+    Example:
+        >>> load = LoadImaged(keys="image", reader=VolumeReader, ensure_channel_first=True)
+        >>> load({"image": "case.nii.gz"})["image"].shape
+        torch.Size([1, 34, 52, 35])
 
     Args:
-        allow_constant: take volumes whose voxels are all equal; for labels, which may be empty.
+        allow_constant: take volumes whose voxels are all equal. For labels, which may be empty.
     """
 
     def __init__(self, allow_constant: bool = False) -> None:
@@ -37,43 +44,116 @@ class VolumeReader(ImageReader):
         self.allow_constant = allow_constant
 
     def verify_suffix(self, filename: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> bool:
+        """Take every path: one that cannot be read is refused with a reason, not left to another reader.
+
+        Args:
+            filename: path or paths.
+
+        Returns:
+            True.
+        """
         return True
 
     def read(
         self, data: Sequence[str | os.PathLike[str]] | str | os.PathLike[str], **kwargs: Any
     ) -> tuple[Path, ...]:
-        names = (data,) if isinstance(data, (str, os.PathLike)) else tuple(data)
+        """Keep the paths for `get_data`.
+
+        Args:
+            data: one path, or the paths of a case's channels in their order.
+            kwargs: ignored; part of MONAI's interface.
+
+        Returns:
+            The paths.
+        """
+        names = (data,) if isinstance(data, (str, os.PathLike)) else data
         return tuple(Path(name) for name in names)
 
     def get_data(self, img: Sequence[Path]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Decode and check what `read` gave.
+
+        Args:
+            img: the paths of the channels.
+
+        Returns:
+            The voxels, (X, Y, Z) for one path and (C, X, Y, Z) for several, and MONAI's metadata: `affine`
+            and `original_affine` (voxel indices to RAS+ millimetres), `spatial_shape`, `space` and
+            `original_channel_dim`.
+
+        Raises:
+            InputError: if a path cannot be read as such a volume, if its voxels are not finite or (unless
+                allowed) all equal, or if the channels do not lie on one grid.
+        """
         volumes = [self._volume(path) for path in img]
-        arrays = [array for array, _ in volumes]
-        affine = volumes[0][1]
-        array = arrays[0] if len(arrays) == 1 else np.stack(arrays)
-        return array, {
-            "affine": affine.copy(),
-            "original_affine": affine.copy(),
-            "spatial_shape": np.asarray(arrays[0].shape),
-            "space": "RAS",
-            "original_channel_dim": float("nan") if len(arrays) == 1 else 0,
+        array, affine = volumes[0]
+        for path, (other, other_affine) in zip(img[1:], volumes[1:], strict=True):
+            _check_same_grid(path, other.shape, other_affine, img[0], array.shape, affine)
+        channel_dim = float("nan") if len(volumes) == 1 else 0
+        metadata = {
+            MetaKeys.AFFINE: affine.copy(),
+            MetaKeys.ORIGINAL_AFFINE: affine.copy(),
+            MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape),
+            MetaKeys.SPACE: SpaceKeys.RAS,
+            MetaKeys.ORIGINAL_CHANNEL_DIM: channel_dim,
         }
+        stacked = array if len(volumes) == 1 else np.stack([volume for volume, _ in volumes])
+        return stacked, {str(key.value): value for key, value in metadata.items()}
 
     def _volume(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        try:
-            image = nib.load(path)
-            if path.name.endswith("gz"):
-                image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
-            image = correct_nifti_header_if_necessary(image)
-            array = np.asanyarray(image.dataobj)
-        except EOFError as cause:
-            raise InputError(path, "a truncated gzip file", "a complete file") from cause
-        except (ImageFileError, HeaderDataError, OSError, ValueError, zlib.error) as cause:
-            raise InputError(path, f"not readable ({cause})", "a NIfTI volume") from cause
-        if array.ndim != 3:
-            raise InputError(path, f"{array.ndim} dimensions", "a volume of 3 dimensions")
-        low, high = array.min(), array.max()
+        if path.is_dir() or is_dicom_name(path):
+            array, affine, _ = read_series(series_of(path).files)
+        else:
+            array, affine = read_volume_file(path)
+        _check_affine(path, affine)
+        _check_values(path, array, self.allow_constant)
+        return array, affine
+
+
+def _check_affine(path: Path, affine: np.ndarray) -> None:
+    """Refuse a matrix that does not span space."""
+    if not np.isfinite(affine).all():
+        raise InputError(path, "a position in space that is not finite", "a finite affine")
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    # The volume of a voxel over that of a box with its edges: 1 for right angles, 0 for a flat voxel.
+    if not spacing.all() or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * spacing.prod():
+        text = " x ".join(f"{edge:.3g}" for edge in spacing)
+        raise InputError(path, f"a singular affine (voxel edges {text} mm)", "axes that span space")
+
+
+def _check_values(path: Path, array: np.ndarray, allow_constant: bool) -> None:
+    """Refuse voxels that are not finite numbers in float32, or that hold no image."""
+    if array.dtype.kind not in "biuf":
+        raise InputError(path, f"voxels of type {array.dtype}", "real numbers")
+    # NaN passes through min and max, so that two reductions see every kind of bad voxel.
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f":
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise InputError(path, "voxels that are NaN or infinite", "finite voxels")
-        if low == high and not self.allow_constant:
-            raise InputError(path, f"all voxels are {low}", "an image")
-        return array, np.array(image.affine, dtype=np.float64)
+            nans, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())
+            raise InputError(path, f"{nans} NaN and {infinite} infinite voxels", "finite voxels")
+        limit = np.finfo(np.float32).max
+        if max(-low, high) > limit:
+            raise InputError(
+                path, f"voxels from {low:.4g} to {high:.4g}", f"at most {limit:.4g}, float32's range"
+            )
+    if low == high and not allow_constant:
+        raise InputError(path, f"all voxels equal ({low})", "an image with differing voxels")
+
+
+def _check_same_grid(
+    path: Path,
+    shape: tuple[int, ...],
+    affine: np.ndarray,
+    first: Path,
+    first_shape: tuple[int, ...],
+    first_affine: np.ndarray,
+) -> None:
+    """Refuse a channel whose voxels do not lie where the first channel's lie."""
+    if shape != first_shape:
+        text, expected = (" x ".join(map(str, sizes)) for sizes in (shape, first_shape))
+        raise InputError(path, f"{text} voxels", f"{expected} as in {first.name}")
+    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, size - 1) for size in shape))])
+    apart = np.linalg.norm(corners @ (affine - first_affine).T, axis=1).max()
+    if apart > GRID_TOLERANCE * np.linalg.norm(first_affine[:3, :3], axis=0).min():
+        raise InputError(
+            path, f"a grid {apart:.3g} mm away from that of {first.name}", "channels on one grid"
+        )

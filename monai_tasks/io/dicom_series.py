@@ -1,0 +1,235 @@
+"""DICOM series: find them in a folder and read one as a volume."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.misc import is_dicom
+from pydicom.tag import Tag
+
+from monai_tasks.io.dicom_planes import Plane, planes_of, stack_planes
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.files import check_content
+
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+# Fields about the acquisition that are kept; none of them tells of a person.
+HEADER_FIELDS = ("Modality", "MagneticFieldStrength", "RepetitionTime", "EchoTime", "SliceThickness")
+
+# Objects with pixels that are no images of a body: segmentations and dose maps.
+_DERIVED_MODALITIES = ("SEG", "RTDOSE")
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+# The fields that tell series apart come before this one, and so does nothing large.
+_LAST_SEARCHED = Tag("Rows")
+
+# What pydicom and its decoders raise on damaged bytes; anything else is a fault of the program.
+_DECODING_ERRORS = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The files of one DICOM series in one folder.
+
+    Args:
+        uid: its Series Instance UID; empty where no header could be read.
+        folder: the folder it lies in.
+        files: its files, sorted by name. An enhanced multi-frame file is a series of its own.
+    """
+
+    uid: str
+    folder: Path
+    files: tuple[Path, ...]
+
+
+class SeriesVolume(NamedTuple):
+    """A series as a volume.
+
+    Args:
+        array: (X, Y, Z), that is columns, rows, slices, with rescale slope and intercept applied: float32, or
+            the stored integers where nothing is rescaled.
+        affine: (4, 4), voxel indices to RAS+ millimetres.
+        header: those of HEADER_FIELDS that the series has.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    header: dict[str, str | float]
+
+
+def is_dicom_name(path: Path) -> bool:
+    """Whether a file is to be read as DICOM.
+
+    Args:
+        path: a file.
+
+    Returns:
+        True for the suffixes .dcm, .dicom and .ima, and for files without a suffix, or with a number in its
+        place as names made of UIDs have, that carry the DICOM marker.
+    """
+    suffix = path.suffix.lower()
+    if suffix in DICOM_SUFFIXES:
+        return True
+    return (not suffix or suffix[1:].isdecimal()) and path.is_file() and is_dicom(path)
+
+
+def find_series(folder: Path) -> list[Series]:
+    """List the image series in one folder, without its subfolders and without reading pixels.
+
+    Objects that hold no images (reports, segmentations, presentation states) are left out. A DICOM file whose
+    header cannot be read counts as a slice of the folder's series where there is one series, so that it is
+    refused and not overlooked, and as a series of its own elsewhere.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        The series, sorted by the name of their first file.
+    """
+    return list(_scan(folder, folder.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def _scan(folder: Path, changed: int) -> tuple[Series, ...]:
+    """`find_series`, remembered until the folder changes: each case of a folder asks again."""
+    groups: dict[tuple[str, str], list[Path]] = {}
+    unreadable: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.is_file() or not is_dicom_name(path):
+            continue
+        try:
+            header = _search_header(path)
+        except (InvalidDicomError, *_DECODING_ERRORS):
+            unreadable.append(path)
+            continue
+        if "Rows" in header and header.get("Modality") not in _DERIVED_MODALITIES:
+            alone = path.name if int(header.get("NumberOfFrames") or 1) > 1 else ""
+            groups.setdefault((str(header.get("SeriesInstanceUID", "")), alone), []).append(path)
+    if len(groups) == 1:
+        ((uid, _), files), *_ = groups.items()
+        return (Series(uid, folder, tuple(sorted(files + unreadable))),)
+    series = [Series(uid, folder, tuple(files)) for (uid, _), files in groups.items()]
+    series += [Series("", folder, (path,)) for path in unreadable]
+    return tuple(sorted(series, key=lambda found: found.files[0]))
+
+
+def _search_header(path: Path) -> FileDataset:
+    with path.open("rb") as stream:
+        return read_partial(stream, stop_when=lambda tag, vr, length: tag > _LAST_SEARCHED)
+
+
+def series_of(path: Path) -> Series:
+    """The one series of a folder, or the series in its folder that a file belongs to.
+
+    Args:
+        path: a folder or a DICOM file.
+
+    Returns:
+        The series.
+
+    Raises:
+        InputError: if there is no such path, no series, or more than one in the folder.
+    """
+    if not path.exists():
+        raise InputError(path, "no such file or folder", "a DICOM series")
+    if path.is_file():
+        for series in find_series(path.parent):
+            if path in series.files:
+                return series
+        raise InputError(path, "a DICOM file without an image", "a slice of a series")
+    found = find_series(path)
+    if not found:
+        raise InputError(path, "a folder without DICOM images", "the slices of one series")
+    if len(found) > 1:
+        raise InputError(path, f"{len(found)} DICOM series", "one series, or the path of a file of one")
+    return found[0]
+
+
+def read_series(files: Sequence[Path]) -> SeriesVolume:
+    """Read the slices of one series as a volume.
+
+    Args:
+        files: single-frame files, or one enhanced multi-frame file, in any order.
+
+    Returns:
+        The voxels, the affine and a few fields about the acquisition.
+
+    Raises:
+        InputError: if a file cannot be read or decoded, or if the slices do not make one complete volume (see
+            `stack_planes`).
+    """
+    datasets = {path: _read_file(path) for path in files}
+    planes = [plane for path, dataset in datasets.items() for plane in planes_of(path, dataset)]
+    source = files[0] if len(files) == 1 else files[0].parent
+    planes, affine = stack_planes(source, planes)
+    array = _voxels(datasets, planes)
+    first = datasets[planes[0].path]
+    values = {name: first.get(name) for name in HEADER_FIELDS}
+    header = {
+        name: value if isinstance(value, str) else float(value)
+        for name, value in values.items()
+        if isinstance(value, (str, int, float))
+    }
+    return SeriesVolume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, header)
+
+
+def _read_file(path: Path) -> FileDataset:
+    """Read a file that holds grey pixels in a compression in use."""
+    check_content(path, "a DICOM file")
+    try:
+        dataset = dcmread(path)
+        syntax = dataset.file_meta.TransferSyntaxUID
+    except InvalidDicomError as cause:
+        raise InputError(path, "a file without the DICOM marker", "a DICOM file") from cause
+    except _DECODING_ERRORS as cause:
+        raise InputError(path, "a DICOM header that cannot be read", "a complete DICOM file") from cause
+    if not any(keyword in dataset for keyword in _PIXELS):
+        raise InputError(path, "a DICOM file without pixels", "a slice with pixels")
+    if dataset.get("SamplesPerPixel", 1) != 1 or not _is_grey(dataset):
+        raise InputError(path, "colour pixels", "one grey value a pixel")
+    if syntax.is_compressed and syntax.is_retired:
+        raise InputError(path, f"pixels in a retired compression ({syntax.name})", "a compression in use")
+    return dataset
+
+
+def _is_grey(dataset: FileDataset) -> bool:
+    return str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).startswith("MONOCHROME")
+
+
+def _voxels(datasets: dict[Path, FileDataset], planes: Sequence[Plane]) -> np.ndarray:
+    """Decode the planes into one (X, Y, Z) array."""
+    frames = {path: _decode(path, dataset) for path, dataset in datasets.items()}
+    array = np.stack([frames[plane.path][plane.frame] for plane in planes])
+    slopes = np.array([plane.slope for plane in planes], dtype=np.float32)[:, None, None]
+    intercepts = np.array([plane.intercept for plane in planes], dtype=np.float32)[:, None, None]
+    if (slopes != 1).any() or (intercepts != 0).any():
+        array = array.astype(np.float32) * slopes + intercepts
+    return array.transpose(2, 1, 0)
+
+
+def _decode(path: Path, dataset: FileDataset) -> np.ndarray:
+    """The pixels of a file, (frames, rows, columns)."""
+    try:
+        return np.reshape(dataset.pixel_array, (-1, dataset.Rows, dataset.Columns))
+    except _DECODING_ERRORS as cause:
+        name = dataset.file_meta.TransferSyntaxUID.name
+        raise InputError(path, f"pixels that cannot be decoded ({name})", "complete pixels") from cause

@@ -1,0 +1,154 @@
+"""Volumes in single files (NIfTI, MGH, MetaImage, NRRD) to arrays, one value a voxel, in RAS+ millimetres."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+from monai.data.utils import orientation_ras_lps
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.files import check_content
+
+NIBABEL_SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")
+ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+VOLUME_SUFFIXES = NIBABEL_SUFFIXES + ITK_SUFFIXES
+FORMATS = "NIfTI, MetaImage, NRRD or DICOM"
+
+# What a decoder may raise on damaged bytes; anything else is a fault of the program and goes through.
+_DECODING_ERRORS = (OSError, ValueError, TypeError, OverflowError, MemoryError, RuntimeError, struct.error)
+
+
+def volume_suffix(path: Path) -> str:
+    """The suffix that tells a volume's format, in lower case.
+
+    Args:
+        path: a file, which need not exist.
+
+    Returns:
+        One of VOLUME_SUFFIXES, or an empty text for another kind of file.
+    """
+    name = path.name.lower()
+    fitting = [suffix for suffix in VOLUME_SUFFIXES if name.endswith(suffix)]
+    return max(fitting, key=len, default="")
+
+
+def read_volume_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read one file as a volume of one value a voxel.
+
+    Args:
+        path: a file with one of VOLUME_SUFFIXES.
+
+    Returns:
+        The voxels (X, Y, Z) in the file's own type and order, and the (4, 4) matrix from voxel indices to
+        RAS+ millimetres.
+
+    Raises:
+        InputError: if the file is missing, empty, of another kind, damaged, or not such a volume.
+    """
+    suffix = volume_suffix(path)
+    check_content(path, FORMATS)
+    if not suffix:
+        found = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
+        raise InputError(path, _text_or(path, found), FORMATS)
+    return _read_nibabel(path) if suffix in NIBABEL_SUFFIXES else _read_itk(path)
+
+
+def _read_nibabel(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        image = nib.load(path)
+    except EOFError as cause:
+        raise InputError(path, "a truncated gzip file", "a complete file") from cause
+    except gzip.BadGzipFile as cause:
+        raise InputError(path, _text_or(path, "not compressed by gzip"), "a gzip file") from cause
+    except (ImageFileError, HeaderDataError, zlib.error, *_DECODING_ERRORS) as cause:
+        found = _text_or(path, "a header that cannot be read")
+        raise InputError(path, found, f"a {volume_suffix(path)} volume") from cause
+    if image.header.get_data_dtype().fields is not None:
+        raise InputError(path, "colour voxels", "one value a voxel")
+    shape = _spatial_shape(path, image.shape)
+    try:
+        if path.name.lower().endswith("gz"):
+            # Decoding all at once checks the checksum at the file's end, which reading piece by piece skips.
+            image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
+        array = np.asanyarray(image.dataobj).reshape(shape)
+    except EOFError as cause:
+        raise InputError(path, "a truncated gzip file", "a complete file") from cause
+    except (zlib.error, gzip.BadGzipFile) as cause:
+        raise InputError(path, "a damaged gzip file", "a file that passes gzip's own check") from cause
+    except (ImageFileError, HeaderDataError, *_DECODING_ERRORS) as cause:
+        raise InputError(path, "damaged or incomplete voxels", _bytes_of(image, shape)) from cause
+    return array, np.array(image.affine, dtype=np.float64)
+
+
+def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as cause:
+        found = _text_or(path, "a header that cannot be read")
+        raise InputError(path, found, f"a {volume_suffix(path)} volume") from cause
+    if reader.GetNumberOfComponents() != 1:
+        raise InputError(path, f"{reader.GetNumberOfComponents()} values a voxel", "one value a voxel")
+    shape = _spatial_shape(path, reader.GetSize())
+    try:
+        image = reader.Execute()
+    except _DECODING_ERRORS as cause:
+        found = "damaged or incomplete voxels"
+        raise InputError(
+            path, found, "a complete file, with its data file beside it where it has one"
+        ) from cause
+    dimensions = image.GetDimension()
+    affine = np.eye(4)
+    direction = np.reshape(image.GetDirection(), (dimensions, dimensions))[:3, :3]
+    affine[:3, :3] = direction * image.GetSpacing()[:3]
+    affine[:3, 3] = image.GetOrigin()[:3]
+    return sitk.GetArrayFromImage(image).T.reshape(shape), orientation_ras_lps(affine)
+
+
+def _spatial_shape(path: Path, shape: Sequence[int]) -> tuple[int, int, int]:
+    """The three sizes of a volume, without trailing axes of one voxel."""
+    sizes = tuple(int(size) for size in shape)
+    text = " x ".join(map(str, sizes))
+    if any(size < 1 for size in sizes):
+        raise InputError(path, f"an axis without voxels ({text})", "voxels along each axis")
+    while len(sizes) > 2 and sizes[-1] == 1:
+        sizes = sizes[:-1]
+    if len(sizes) < 3:
+        raise InputError(path, f"one plane ({text})", "a volume of several slices")
+    if len(sizes) > 3:
+        volumes = int(np.prod(sizes[3:]))
+        raise InputError(
+            path, f"{len(sizes)} dimensions, {volumes} volumes ({text})", "one volume, 3 dimensions"
+        )
+    if min(sizes) < 2:
+        raise InputError(path, f"one plane ({text})", "a volume of several slices")
+    return sizes
+
+
+def _bytes_of(image: nib.spatialimages.SpatialImage, shape: tuple[int, int, int]) -> str:
+    text = " x ".join(map(str, shape))
+    return f"the {text} voxels ({image.header.get_data_dtype()}) that its header tells of"
+
+
+def _text_or(path: Path, otherwise: str) -> str:
+    """`a text file` where a file's beginning is text and no image header, else the other words."""
+    with path.open("rb") as stream:
+        start = stream.read(512)
+    try:
+        # Incremental, because the last character may be cut in two.
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return otherwise
+    is_image = b"\0" in start or start.startswith((b"NRRD", b"ObjectType", b"NDims"))
+    return otherwise if is_image else "a text file"
