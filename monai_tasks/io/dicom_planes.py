@@ -131,7 +131,7 @@ def stack_planes(source: Path, planes: Sequence[Plane]) -> tuple[list[Plane], np
     """
     if len(planes) < FEWEST_SLICES:
         found = "a single slice" if len(planes) == 1 else f"only {len(planes)} slices"
-        raise InputError(source, found, f"a series with no slice missing, {FEWEST_SLICES} at least")
+        raise InputError(source, found, f"{FEWEST_SLICES} at least: others are missing, or it is no volume")
     _check_alike(source, planes)
     row, column = planes[0].orientation
     normal = np.cross(row, column)

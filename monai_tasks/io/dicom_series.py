@@ -20,8 +20,8 @@ from pydicom.tag import Tag
 from monai_tasks.io.dicom_planes import Plane, planes_of, stack_planes
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import check_content
+from monai_tasks.io.formats import DICOM_SUFFIXES, LPS_TO_RAS
 
-DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 # Fields about the acquisition that are kept; none of them tells of a person.
 HEADER_FIELDS = ("Modality", "MagneticFieldStrength", "RepetitionTime", "EchoTime", "SliceThickness")
 
@@ -189,7 +189,7 @@ def read_series(files: Sequence[Path]) -> SeriesVolume:
         for name, value in values.items()
         if isinstance(value, (str, int, float))
     }
-    return SeriesVolume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, header)
+    return SeriesVolume(array, LPS_TO_RAS @ affine, header)
 
 
 def _read_file(path: Path) -> FileDataset:

@@ -35,7 +35,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     stem, *suffixes = path.name.split(".")
-    # A name with many dots keeps only its last two: ".nii.gz" is one suffix, "sub.01.nii.gz" has one too.
+    # Two suffixes are enough for ".nii.gz"; more would be parts of the name, as in "sub.01.nii.gz".
     kept = "".join(f".{suffix}" for suffix in suffixes[-2:])
     temporary = path.with_name(f".{stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{TEMPORARY_MARK}{kept}")
     try:

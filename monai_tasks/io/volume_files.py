@@ -12,34 +12,15 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
-from monai.data.utils import orientation_ras_lps
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import check_content
-
-NIBABEL_SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")
-ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
-VOLUME_SUFFIXES = NIBABEL_SUFFIXES + ITK_SUFFIXES
-FORMATS = "NIfTI, MetaImage, NRRD or DICOM"
+from monai_tasks.io.formats import FORMATS, LPS_TO_RAS, NIBABEL_SUFFIXES, volume_suffix
 
 # What a decoder may raise on damaged bytes; anything else is a fault of the program and goes through.
 _DECODING_ERRORS = (OSError, ValueError, TypeError, OverflowError, MemoryError, RuntimeError, struct.error)
-
-
-def volume_suffix(path: Path) -> str:
-    """The suffix that tells a volume's format, in lower case.
-
-    Args:
-        path: a file, which need not exist.
-
-    Returns:
-        One of VOLUME_SUFFIXES, or an empty text for another kind of file.
-    """
-    name = path.name.lower()
-    fitting = [suffix for suffix in VOLUME_SUFFIXES if name.endswith(suffix)]
-    return max(fitting, key=len, default="")
 
 
 def read_volume_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -113,7 +94,7 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     direction = np.reshape(image.GetDirection(), (dimensions, dimensions))[:3, :3]
     affine[:3, :3] = direction * image.GetSpacing()[:3]
     affine[:3, 3] = image.GetOrigin()[:3]
-    return sitk.GetArrayFromImage(image).T.reshape(shape), orientation_ras_lps(affine)
+    return sitk.GetArrayFromImage(image).T.reshape(shape), LPS_TO_RAS @ affine
 
 
 def _spatial_shape(path: Path, shape: Sequence[int]) -> tuple[int, int, int]:
