@@ -1,4 +1,4 @@
-"""What the site shows beyond `docs/`: the bundles' pages, without a copy, and links from keys to references."""
+"""What the site shows beyond `docs/`: the bundles' pages, without a copy, and links to the references."""
 
 from __future__ import annotations
 
