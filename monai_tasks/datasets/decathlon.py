@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monai_tasks.datasets import grids, splits
+from monai_tasks.io.errors import InputError
 
 SUFFIXES = (".nii.gz", ".nii")
 
@@ -37,7 +38,7 @@ def datalist(
         Datalist with absolute paths; see `splits.assemble`.
 
     Raises:
-        ValueError: if the folder holds no usable case, or `dataset.json` is no JSON object.
+        InputError: if the folder holds no usable case, or `dataset.json` is not as the Decathlon has it.
     """
     source = Path(source).resolve()
     images, labels = (_volumes(source / folder) for folder in ("imagesTr", "labelsTr"))
@@ -50,8 +51,8 @@ def datalist(
         else:
             rejected.append({"subject": subject, "reason": reason})
     if not items:
-        found = f"no usable case and {len(rejected)} rejected ones"
-        raise ValueError(f"{source}: {found}; expected imagesTr/CASE.nii.gz beside labelsTr/CASE.nii.gz")
+        expected = "imagesTr/CASE.nii.gz beside labelsTr/CASE.nii.gz"
+        raise InputError(source, splits.nothing_usable(rejected), expected)
     name, label_names = _description(source)
     return splits.assemble(name, label_names, items, rejected, seed=seed, folds=folds, fractions=fractions)
 
@@ -84,7 +85,10 @@ def _description(source: Path) -> tuple[str, dict[str, str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: no JSON; expected the Decathlon's description of the data set") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: a JSON {type(content).__name__}; expected an object with name and labels")
-    return str(content.get("name", source.name)), dict(content.get("labels", {}))
+        raise InputError(path, "not JSON", "the Decathlon's description of the data set") from error
+    labels = content.get("labels", {}) if isinstance(content, dict) else None
+    if not isinstance(labels, dict):
+        raise InputError(
+            path, "another kind of JSON", "an object with name and labels, as the Decathlon has it"
+        )
+    return str(content.get("name", source.name)), labels

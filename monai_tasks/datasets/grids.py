@@ -25,14 +25,14 @@ def header_of(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
         Spatial shape (X, Y, Z) and affine (4, 4), voxel to world in mm, RAS.
 
     Raises:
-        ValueError: if the file cannot be read; the message starts with its name.
+        ValueError: if the file cannot be read; the message starts with its folder and name.
     """
     try:
         image = nibabel.load(path)
     except FileNotFoundError as error:
-        raise ValueError(f"{path.name}: no such file") from error
+        raise ValueError(f"{_short(path)}: no such file") from error
     except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path.name}: unreadable header") from error
+        raise ValueError(f"{_short(path)}: unreadable header") from error
     return image.shape[:3], image.affine
 
 
@@ -54,12 +54,17 @@ def difference(first: Path, second: Path) -> str | None:
     except ValueError as error:
         return str(error)
     if shape != other_shape:
-        return f"grids differ: {first.name} has shape {_by(shape)}, {second.name} {_by(other_shape)}"
+        return f"grids differ: {_short(first)} has shape {_by(shape)}, {_short(second)} {_by(other_shape)}"
     corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [*np.subtract(shape, 1), 1]
     distance = np.linalg.norm(corners @ (affine - other_affine).T, axis=1).max()
     if not distance <= TOLERANCE * nibabel.affines.voxel_sizes(affine).min():
-        return f"grids differ: {first.name} and {second.name} lie up to {distance:.3g} mm apart"
+        return f"grids differ: {_short(first)} and {_short(second)} lie up to {distance:.3g} mm apart"
     return None
+
+
+def _short(path: Path) -> str:
+    """Folder and name: image and label often have the same name."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -126,6 +126,21 @@ def assemble(
     return {**header, **parts, "rejected": list(rejected)}
 
 
+def nothing_usable(rejected: Sequence[dict]) -> str:
+    """Say for an error message that no case is left, with the reason of the first one that was rejected.
+
+    Args:
+        rejected: cases left out, with `subject` and `reason`.
+
+    Returns:
+        Text for a person.
+    """
+    if not rejected:
+        return "no cases found"
+    first = rejected[0]
+    return f"none of {len(rejected)} cases usable, such as {first['subject']} ({first['reason']})"
+
+
 def _share(count: int, fraction: float) -> int:
     """The rounded share of a count, at least one where the fraction is above zero."""
     return max(math.floor(count * fraction + 0.5), 1) if fraction > 0 else 0

@@ -200,8 +200,8 @@ class TemporalLobe:
         tissue[fluid & (s < 0.9 * self.half_length)] = Tissue.CSF
         fissure = (np.abs(h - centre_h - self.body[1] - 1.2) < 0.9) & (x > centre_x) & (x <= shore)
         tissue[fissure & (s < 0.2 * self.half_length)] = Tissue.CSF
-        stem = shore + self.cistern
-        tissue[ellipsoid((x, y, z), (stem.mean() + 13, -6.0, -4.0), (13, 13, 26)) < 0] = Tissue.BRAINSTEM
+        stem = self.body[0] + 2.5 + self.cistern
+        tissue[ellipsoid((x, y, z), (stem + 13, -6.0, -4.0), (13, 13, 26)) < 0] = Tissue.BRAINSTEM
         for place in (0.25, 0.75):
             offset_x = x - shore - place * self.cistern
             offset_h = h - centre_h - 8 * (place - 0.5) - 2 * third

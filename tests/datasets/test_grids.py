@@ -1,0 +1,80 @@
+"""Grids are compared by what the headers say about space, whatever the file format."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+
+from monai_tasks.datasets.grids import difference, header_of
+
+
+def write(path, grid, shape=None):
+    array = grid.array if shape is None else np.zeros(shape, np.float32)
+    kind = nibabel.MGHImage if path.suffix == ".mgz" else nibabel.Nifti1Image
+    nibabel.save(kind(array, grid.affine), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "mri").mkdir()
+    return tmp_path / "mri"
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "LAS", "LPS", "oblique"])
+@pytest.mark.parametrize("name", ["b.nii", "b.nii.gz", "b.mgz"])
+def test_the_same_grid_agrees_in_every_format(grids, folder, orientation, name):
+    first = write(folder / "a.nii.gz", grids[orientation])
+    second = write(folder / name, grids[orientation])
+    assert difference(first, second) is None
+    shape, affine = header_of(second)
+    assert shape == grids[orientation].array.shape
+    np.testing.assert_allclose(affine, grids[orientation].affine, atol=1e-4)
+
+
+def test_flipped_shifted_and_turned_grids_differ(grids, folder):
+    first = write(folder / "a.nii.gz", grids["RAS"])
+    for orientation in ("LAS", "LPS", "oblique"):
+        second = write(folder / "b.nii.gz", grids[orientation])
+        assert "apart" in difference(first, second)
+    shift = np.eye(4)
+    for distance, agrees in ((0.004, True), (0.1, False)):
+        shift[2, 3] = distance
+        moved = grids["RAS"]._replace(affine=shift @ grids["RAS"].affine)
+        assert (difference(first, write(folder / "b.nii.gz", moved)) is None) == agrees
+    assert difference(first, folder / "b.nii.gz").endswith(
+        "mri/a.nii.gz and mri/b.nii.gz lie up to 0.1 mm apart"
+    )
+
+
+def test_the_distance_is_the_farthest_of_all_voxels(grids, folder):
+    paths = [write(folder / f"{name}.nii", grids[name]) for name in ("RAS", "oblique")]
+    shape = grids["RAS"].array.shape
+    corners = [(i, j, k, 1) for i in range(shape[0]) for j in range(shape[1]) for k in range(shape[2])]
+    apart = max(np.linalg.norm((grids["RAS"].affine - grids["oblique"].affine) @ c) for c in corners)
+    assert difference(*paths).endswith(f"up to {apart:.3g} mm apart")
+
+
+def test_shapes_are_named(grids, folder):
+    first = write(folder / "a.nii.gz", grids["RAS"])
+    second = write(folder / "b.nii.gz", grids["RAS"], (14, 18, 12))
+    assert difference(first, second) == "grids differ: mri/a.nii.gz has shape 14x18x11, mri/b.nii.gz 14x18x12"
+
+
+def test_channels_are_no_part_of_the_grid(grids, folder):
+    first = write(folder / "a.nii.gz", grids["RAS"])
+    second = write(folder / "b.nii.gz", grids["RAS"], (14, 18, 11, 4))
+    assert difference(first, second) is None
+
+
+@pytest.mark.parametrize("name", ["b.nii", "b.nii.gz", "b.mgz", "b.txt"])
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x1f\x8b\x08\x00broken"])
+def test_unreadable_files_are_named(grids, folder, name, content):
+    first = write(folder / "a.nii.gz", grids["RAS"])
+    (folder / name).write_bytes(content)
+    assert difference(first, folder / name) == f"mri/{name}: unreadable header"
+
+
+def test_a_missing_file_is_named(grids, folder):
+    assert difference(write(folder / "a.nii", grids["RAS"]), folder / "b.nii") == "mri/b.nii: no such file"

@@ -1,0 +1,120 @@
+"""Splits keep subjects together, cover every item once and depend on names and seed alone."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from monai_tasks.datasets import splits
+
+FROZEN = [
+    ["hippocampus_003", "hippocampus_004", "hippocampus_007", "IXI002", "hippocampus_006"],
+    ["hippocampus_007", "hippocampus_004", "hippocampus_006", "IXI002", "hippocampus_003"],
+]
+
+
+def items_of(subjects: int, each: int = 1) -> list[dict]:
+    return [{"image": f"{s}-{k}", "subject": f"sub{s:03d}"} for s in range(subjects) for k in range(each)]
+
+
+def subjects_of(items: list[dict]) -> set[str]:
+    return {item["subject"] for item in items}
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_parts_share_no_subject_and_hold_every_item(each):
+    items = items_of(40, each)
+    parts = splits.split_by_subject(items, seed=3)
+    assert list(parts) == ["training", "validation", "test"]
+    assert sorted(item["image"] for part in parts.values() for item in part) == sorted(
+        i["image"] for i in items
+    )
+    subjects = [subjects_of(part) for part in parts.values()]
+    assert [len(names) for names in subjects] == [28, 4, 8]
+    assert sum(map(len, subjects)) == len(set.union(*subjects))
+
+
+@pytest.mark.parametrize(
+    ("count", "fractions", "sizes"),
+    [
+        (208, (0.7, 0.1, 0.2), (145, 21, 42)),  # 20.8 and 41.6 are rounded, training takes the rest
+        (3, (0.7, 0.1, 0.2), (1, 1, 1)),
+        (5, (0.8, 0.2, 0.0), (4, 1, 0)),
+        (4, (0.0, 0.0, 1.0), (0, 0, 4)),
+        (4, (1 / 3, 1 / 3, 1 / 3), (2, 1, 1)),  # no item is lost to rounding
+    ],
+)
+def test_sizes(count, fractions, sizes):
+    parts = splits.split_by_subject(items_of(count), fractions=fractions)
+    assert tuple(len(part) for part in parts.values()) == sizes
+
+
+def test_split_depends_on_names_and_seed_not_on_the_order_of_items():
+    items = items_of(30)
+    mixed = random.Random(1).sample(items, len(items))
+    for seed in (0, 1):
+        first, second = splits.split_by_subject(items, seed), splits.split_by_subject(mixed, seed)
+        assert all(subjects_of(first[part]) == subjects_of(second[part]) for part in first)
+    assert subjects_of(splits.split_by_subject(items, 0)["test"]) != subjects_of(
+        splits.split_by_subject(items, 1)["test"]
+    )
+
+
+def test_the_order_is_frozen():
+    # Published weights rest on the split: this order must never change.
+    names = ["hippocampus_003", "hippocampus_004", "hippocampus_006", "hippocampus_007", "IXI002"]
+    assert splits.shuffled(names, 0) == FROZEN[0]
+    assert splits.shuffled(names, 1) == FROZEN[1]
+
+
+def test_order_is_uniform():
+    # Over many seeds each of four names comes first about equally often: 500 of 2000, standard deviation 19.
+    first = [splits.shuffled("abcd", seed)[0] for seed in range(2000)]
+    assert all(abs(first.count(name) - 500) < 100 for name in "abcd")
+
+
+@pytest.mark.parametrize("fractions", [(0.7, 0.3), (0.7, 0.2, 0.2), (1.1, -0.2, 0.1)])
+def test_fractions_must_be_shares_of_one(fractions):
+    with pytest.raises(ValueError, match="sum to 1"):
+        splits.split_by_subject(items_of(10), fractions=fractions)
+
+
+def test_too_few_subjects():
+    with pytest.raises(ValueError, match=r"2 subjects .* expected 3 or more"):
+        splits.split_by_subject(items_of(2, each=9))
+
+
+def test_folds_keep_subjects_together_and_are_even():
+    items = items_of(23, each=2)
+    folded = splits.add_folds(items, 5, seed=2)
+    assert [item["image"] for item in folded] == [item["image"] for item in items]
+    folds = [subjects_of([i for i in folded if i["fold"] == fold]) for fold in range(5)]
+    assert sorted(map(len, folds)) == [4, 4, 5, 5, 5]
+    assert len(set.union(*folds)) == 23
+    assert "fold" not in items[0]
+
+
+@pytest.mark.parametrize("folds", [1, 4])
+def test_folds_need_subjects(folds):
+    with pytest.raises(ValueError, match=f"{folds} folds of 3 subjects; expected 2 to 3"):
+        splits.add_folds(items_of(3), folds)
+
+
+def test_assemble_folds_the_training_part_only():
+    datalist = splits.assemble("set", {"1": "organ"}, items_of(20), [], seed=4, folds=3)
+    assert (datalist["name"], datalist["labels"], datalist["seed"], datalist["folds"]) == (
+        "set",
+        {"1": "organ"},
+        4,
+        3,
+    )
+    assert {item["fold"] for item in datalist["training"]} == {0, 1, 2}
+    assert not any("fold" in item for item in datalist["validation"] + datalist["test"])
+    assert "folds" not in splits.assemble("set", {}, items_of(20), [])
+
+
+def test_nothing_usable_names_the_first_reason():
+    assert splits.nothing_usable([]) == "no cases found"
+    text = splits.nothing_usable([{"subject": "a", "reason": "no label"}, {"subject": "b", "reason": "x"}])
+    assert text == "none of 2 cases usable, such as a (no label)"
