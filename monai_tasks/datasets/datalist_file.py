@@ -38,7 +38,9 @@ def read_part(
         try:
             items = load_decathlon_datalist(str(source), is_segmentation=True, data_list_key=part)
         except ValueError as error:
-            raise InputError(source, f"no part {part!r}", "the parts training, validation and test") from error
+            raise InputError(
+                source, f"no part {part!r}", "the parts training, validation and test"
+            ) from error
     if not items:
         raise InputError(source, f"no case in part {part!r}", "at least one")
     return items

@@ -44,7 +44,9 @@ class AutocastInferer(Inferer):
         self.inferer = inferer
         self.enabled = enabled
 
-    def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(
+        self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
         dtype = lower_precision(inputs.device) if self.enabled else None
         if dtype is None:
             return self.inferer(inputs, network, *args, **kwargs)

@@ -21,7 +21,9 @@ class FittedWindowInferer(SlidingWindowInferer):
         **kwargs: everything else that `monai.inferers.SlidingWindowInferer` takes.
     """
 
-    def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(
+        self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
         image_size = inputs.shape[2:]
         largest = ensure_tuple_rep(self.roi_size, len(image_size))
         fitted = tuple(min(window, size) for window, size in zip(largest, image_size, strict=True))

@@ -28,32 +28,35 @@ class RunRecord:
     """
 
     def __init__(
-        self, folder: str | Path, evaluator: Engine, optimizer: torch.optim.Optimizer, labels: list[str] | None = None
+        self,
+        folder: str | Path,
+        evaluator: Engine,
+        optimizer: torch.optim.Optimizer,
+        labels: list[str] | None = None,
     ) -> None:
         self.path = Path(folder) / "record.csv"
         self.evaluator = evaluator
         self.optimizer = optimizer
         self.labels = labels or []
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Any]] | None = None
         self._clock = dict.fromkeys(("epoch", "fetch", "validation"), 0.0)
         self._losses: list[float] = []
-        self._waited = 0.0
-        self._validation_seconds = 0.0
         self._metrics: dict[str, Any] = {}
+        self._waited = self._seconds = self._validation_seconds = 0.0
+        self._learning_rate = float("nan")
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the trainer; before the validation handler, so that its seconds are counted apart."""
-        engine.add_event_handler(Events.STARTED, self._started)
+        """Attach to the trainer; after the validation handler, so that an epoch's row holds its metrics."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._epoch_started)
         engine.add_event_handler(Events.GET_BATCH_STARTED, self._fetch_started)
         engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._fetch_completed)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration_completed)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_trained)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
         self.evaluator.add_event_handler(Events.STARTED, self._validation_started)
         self.evaluator.add_event_handler(Events.COMPLETED, self._validated)
 
     def write(self, engine: Engine) -> None:
-        """Add the epoch's row; called after validation, see `RunRecordWriter`."""
+        """Add the row of the epoch that ended and write the table."""
         row = {
             "epoch": engine.state.epoch,
             "loss": sum(self._losses) / max(len(self._losses), 1),
@@ -69,13 +72,16 @@ class RunRecord:
             columns = list(dict.fromkeys(name for kept in self.rows for name in kept))
             write_table(self.path, self.rows, columns)
 
-    def _started(self, engine: Engine) -> None:
-        kept = read_table(self.path) if self.path.is_file() and engine.state.epoch > 0 else []
-        self.rows = [row for row in kept if int(row["epoch"]) <= engine.state.epoch]
+    def _kept(self, finished: int) -> list[dict[str, Any]]:
+        """The rows of the epochs that a resumed run had finished."""
+        rows = read_table(self.path) if finished > 0 and self.path.is_file() else []
+        return [row for row in rows if int(row["epoch"]) <= finished]
 
     def _epoch_started(self, engine: Engine) -> None:
+        if self.rows is None:  # not earlier: only now has every handler restored what it had
+            self.rows = self._kept(engine.state.epoch - 1)
         self._losses, self._metrics = [], {}
-        self._waited = self._validation_seconds = 0.0
+        self._waited = self._seconds = self._validation_seconds = 0.0
         self._learning_rate = self.optimizer.param_groups[0]["lr"]
         self._clock["epoch"] = time.perf_counter()
 
@@ -87,8 +93,6 @@ class RunRecord:
 
     def _iteration_completed(self, engine: Engine) -> None:
         self._losses.append(float(engine.state.output[0]["loss"]))
-
-    def _epoch_trained(self, engine: Engine) -> None:
         self._seconds = time.perf_counter() - self._clock["epoch"]
 
     def _validation_started(self, evaluator: Engine) -> None:
@@ -98,20 +102,6 @@ class RunRecord:
         self._validation_seconds = time.perf_counter() - self._clock["validation"]
         for name, value in evaluator.state.metrics.items():
             self._metrics.update(_columns(name, value, self.labels))
-
-
-class RunRecordWriter:
-    """Writes the row of a `RunRecord`; stands after the validation handler in the list of handlers.
-
-    Args:
-        record: the record that is attached before validation.
-    """
-
-    def __init__(self, record: RunRecord) -> None:
-        self.record = record
-
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.record.write)
 
 
 def _columns(name: str, value: Any, labels: list[str]) -> dict[str, float]:

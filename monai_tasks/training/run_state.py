@@ -9,40 +9,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from ignite.engine import Engine, Events
-from monai.handlers import EarlyStopHandler
+from ignite.handlers import EarlyStopping
 
 from monai_tasks.io.files import atomic_path
 
 logger = logging.getLogger(__name__)
-
-
-class EarlyStop(EarlyStopHandler):
-    """MONAI's early stopping as a handler of the trainer, with a patience counter that survives an interruption.
-
-    Args:
-        evaluator: the validation engine.
-        metric: name of the validation metric that has to rise.
-        patience: validations without a rise before the trainer is stopped.
-        min_delta: a rise below this does not count.
-    """
-
-    def __init__(self, evaluator: Engine, metric: str, patience: int, min_delta: float = 0.0) -> None:
-        def score(engine: Engine) -> float:
-            return float(engine.state.metrics[metric])
-
-        super().__init__(patience=patience, score_function=score, min_delta=min_delta)
-        self.evaluator = evaluator
-
-    def attach(self, engine: Engine) -> None:
-        """Attach to the trainer, which is the engine that is stopped."""
-        self.set_trainer(engine)
-        super().attach(self.evaluator)
-
-    def state_dict(self) -> dict[str, Any]:
-        return dict(self._handler.state_dict())
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._handler.load_state_dict(state)
 
 
 class RunState:
@@ -52,8 +23,8 @@ class RunState:
     state of every object in `states`. Both are written to a temporary name and renamed. In a distributed run the first
     process writes and all of them restore.
 
-    A run that was stopped before its last epoch goes on by itself. One that came to its end, by its epochs or by early
-    stopping, starts anew, unless more epochs are asked for than it had.
+    A run that was cut off before its last epoch goes on by itself. One that came to its end, by its epochs or by early
+    stopping, starts anew: MONAI Label trains again and again in one folder.
 
     Args:
         folder: where `last.pt` is.
@@ -61,7 +32,12 @@ class RunState:
         network: the network, wrapped for distribution or not.
         evaluator: the validation engine.
         metric: name of the validation metric that has to rise.
-        states: objects with `state_dict` and `load_state_dict`: optimizer, schedule, early stopping.
+        states: objects with `state_dict` and `load_state_dict`: optimizer, schedule.
+        patience: validations without a rise before the run is stopped, or None to never stop early.
+
+    Raises:
+        ValueError: on going on with a run that was planned for another number of epochs, since the schedule of the
+            learning rate depends on it.
     """
 
     def __init__(
@@ -72,6 +48,7 @@ class RunState:
         evaluator: Engine,
         metric: str,
         states: dict[str, Any],
+        patience: int | None = None,
     ) -> None:
         self.last = Path(folder) / "last.pt"
         self.model = Path(model_dir) / "model.pt"
@@ -79,6 +56,8 @@ class RunState:
         self.evaluator = evaluator
         self.metric = metric
         self.states = states
+        self.patience = patience
+        self.early_stop: EarlyStopping | None = None
         self.best = float("-inf")
         self.best_epoch = 0
 
@@ -87,16 +66,21 @@ class RunState:
         engine.add_event_handler(Events.STARTED, self.restore)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
         self.evaluator.add_event_handler(Events.COMPLETED, self.keep_best, engine)
+        if self.patience is not None:
+            self.early_stop = EarlyStopping(self.patience, self._score, trainer=engine)
+            self.evaluator.add_event_handler(Events.COMPLETED, self.early_stop)
 
     def restore(self, engine: Engine) -> None:
         if not self.last.is_file():
             return
         saved = torch.load(self.last, map_location="cpu", weights_only=True)
         if saved["stopped"] or saved["epoch"] >= engine.state.max_epochs:
-            logger.info("the run of %s came to its end after epoch %d: starting anew", self.last, saved["epoch"])
+            logger.info(
+                "the run of %s came to its end after epoch %d: starting anew", self.last, saved["epoch"]
+            )
             return
         self.network.load_state_dict(saved["network"])
-        for name, target in self.states.items():
+        for name, target in self._stateful().items():
             target.load_state_dict(saved["states"][name])
         self.best, self.best_epoch = saved["best"], saved["best_epoch"]
         engine.state.epoch = saved["epoch"]
@@ -104,7 +88,7 @@ class RunState:
         logger.info("going on after epoch %d of %s", saved["epoch"], self.last)
 
     def keep_best(self, evaluator: Engine, trainer: Engine) -> None:
-        value = float(evaluator.state.metrics[self.metric])
+        value = self._score(evaluator)
         if value <= self.best:
             return
         self.best, self.best_epoch = value, trainer.state.epoch
@@ -113,13 +97,21 @@ class RunState:
     def save(self, engine: Engine) -> None:
         content = {
             "epoch": engine.state.epoch,
+            "max_epochs": engine.state.max_epochs,
             "stopped": bool(engine.should_terminate),
+            "metric": self.metric,
             "best": self.best,
             "best_epoch": self.best_epoch,
             "network": self.network.state_dict(),
-            "states": {name: target.state_dict() for name, target in self.states.items()},
+            "states": {name: target.state_dict() for name, target in self._stateful().items()},
         }
         self._write(self.last, content)
+
+    def _score(self, evaluator: Engine) -> float:
+        return float(evaluator.state.metrics[self.metric])
+
+    def _stateful(self) -> dict[str, Any]:
+        return self.states if self.early_stop is None else {**self.states, "early_stop": self.early_stop}
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
         if not _is_first_process():

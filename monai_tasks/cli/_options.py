@@ -1,0 +1,85 @@
+"""Options that several commands share, and what turns a user's mistake into a short message."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from monai_tasks.catalog import BundleError
+
+
+class Setting(click.ParamType):
+    """`ID=VALUE`, where VALUE is JSON or else a string."""
+
+    name = "ID=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            self.fail(f"{value!r}; expected ID=VALUE, such as learning_rate=0.0005", param, ctx)
+        try:
+            return name, json.loads(text)
+        except json.JSONDecodeError:
+            return name, text
+
+
+def _as_mapping(
+    ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, Any], ...]
+) -> dict[str, Any]:
+    return dict(value)
+
+
+device = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:N.")
+configs = click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    metavar="NAME",
+    help="Merge one more config of the bundle, or a file of your own; may be repeated.",
+)
+settings = click.option(
+    "--set",
+    "settings",
+    type=Setting(),
+    multiple=True,
+    callback=_as_mapping,
+    help="Set one id of the config, such as batch_size=4; VALUE is JSON or text; may be repeated.",
+)
+
+
+def verbosity(function: Any) -> Any:
+    """Add `-q` and `-v`; the command gets `verbosity`: -1, 0 or 1."""
+    quiet = click.option("-q", "--quiet", "verbosity", flag_value=-1, type=int, help="Errors only.")
+    verbose = click.option(
+        "-v", "--verbose", "verbosity", flag_value=1, type=int, default=0, help="Say more."
+    )
+    return quiet(verbose(function))
+
+
+def start_logging(verbosity: int) -> None:
+    """Log to standard error: errors only for -1, what this package says for 0, what every library says for 1."""
+    root = {-1: logging.ERROR, 0: logging.ERROR, 1: logging.INFO}[verbosity]
+    logging.basicConfig(level=root, format="%(asctime)s %(levelname)s %(message)s", force=True)
+    logging.getLogger("monai_tasks").setLevel(logging.ERROR if verbosity < 0 else logging.INFO)
+    if verbosity < 0:  # MONAI's engines log through handlers of their own
+        logging.disable(logging.WARNING)
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn what a user can mend into a message without a traceback: exit 2 for wrong names, else 1."""
+    try:
+        yield
+    except BundleError as error:
+        raise click.UsageError(str(error)) from error
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,178 @@
+"""Train a bundle's network by its own config."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import monai
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from monai_tasks import __version__
+from monai_tasks.catalog import Bundle, open_bundle
+from monai_tasks.inference.engine import resolve_device
+from monai_tasks.io.files import sha256, write_json
+from monai_tasks.io.tables import read_table
+from monai_tasks.report.plots import training_curves
+
+logger = logging.getLogger(__name__)
+
+# What must be the same for an interrupted run to go on.
+DECISIVE = ("bundle", "bundle_version", "configs", "settings", "max_epochs", "datalist_sha256")
+
+
+class SettingError(ValueError):
+    """A config id that was to be set and that the config does not have."""
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What a training run came to.
+
+    Args:
+        weights: the best network's state dict.
+        epochs: how many epochs were run, those before an interruption among them.
+        best_epoch: the epoch of the best validation.
+        best: the best value of the validation metric.
+        metric: its name.
+    """
+
+    weights: Path
+    epochs: int
+    best_epoch: int
+    best: float
+    metric: str
+
+
+def train(
+    bundle: str | Path | Bundle,
+    datalist: str | Path,
+    output: str | Path,
+    *,
+    epochs: int | None = None,
+    device: str = "auto",
+    configs: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> TrainingSummary:
+    """Train a network, or go on with a run that was interrupted; a finished run is left as it is.
+
+    Writes into `output`: `model.pt` (best network), `last.pt` (what a resumed run needs), `record.csv` (one row an
+    epoch), `curves.png`, `run.json` (versions, settings, checksum of the datalist) and `tensorboard/`.
+
+    Args:
+        bundle: name or folder of the bundle.
+        datalist: file with the parts `training` and `validation`.
+        output: folder of the run; the same one again resumes it.
+        epochs: how many to run; None leaves it to the config.
+        device: `auto`, `cpu` or `cuda:N`.
+        configs: further configs merged onto `train.json`, by name or path, in order.
+        settings: config ids and their values, set last.
+
+    Raises:
+        BundleError: when the bundle or a config is not there.
+        DeviceError: when the device is not there.
+        InputError: when the datalist is missing or lacks a part.
+        SettingError: when the config has no such id, or `output` holds a run with other settings.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    datalist, output = Path(datalist).resolve(), Path(output).resolve()
+    files = [str(bundle.config(name)) for name in ("train", *configs)]
+    overrides = dict(settings or {})
+    check_settings(files, overrides)
+    overrides |= {"datalist": str(datalist), "output_dir": str(output), "model_dir": str(output)}
+    overrides["device"] = f"$torch.device('{resolve_device(device)}')"
+    if epochs is not None:
+        overrides["max_epochs"] = epochs
+    workflow = ConfigWorkflow(
+        config_file=files,
+        meta_file=str(bundle.root / "configs" / "metadata.json"),
+        logging_file=False,
+        workflow_type="train",
+        run_id="training",
+        bundle_root=str(bundle.root),
+        **overrides,
+    )
+    workflow.parser.parse(True)
+    description = _description(bundle, datalist, files, settings or {}, workflow)
+    if _is_finished(output, description):
+        logger.info("%s holds this run, finished: nothing to do", output)
+        return _summary(output)
+    workflow.initialize()
+    write_json(output / "run.json", description)
+    workflow.run()
+    workflow.finalize()
+    training_curves(output / "record.csv", output / "curves.png")
+    return _summary(output)
+
+
+def _is_finished(output: Path, description: Mapping[str, Any]) -> bool:
+    """Whether the folder holds this very run, at its end.
+
+    Raises:
+        SettingError: when it holds a run with other settings.
+    """
+    if not (output / "run.json").is_file():
+        return False
+    kept = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    differing = [name for name in DECISIVE if kept.get(name) != description[name]]
+    if differing:
+        found = ", ".join(f"{name} {kept.get(name)}, not {description[name]}" for name in differing)
+        raise SettingError(
+            f"{output}: holds a run with {found}; expected the same settings or another folder"
+        )
+    if not (output / "last.pt").is_file():
+        return False
+    saved = torch.load(output / "last.pt", map_location="cpu", weights_only=True)
+    return saved["stopped"] or saved["epoch"] >= saved["max_epochs"]
+
+
+def check_settings(files: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Refuse ids that the merged config does not have: setting them would do nothing.
+
+    Raises:
+        SettingError: naming the id and the config's own top-level ids.
+    """
+    parser = ConfigParser(ConfigParser.load_config_files(files))
+    for name in settings:
+        if name not in parser:
+            known = ", ".join(key for key in parser.get() if not key.startswith("_"))
+            raise SettingError(
+                f"no config id {name!r}; expected one like {known} or train#trainer#max_epochs"
+            )
+
+
+def _description(
+    bundle: Bundle,
+    datalist: Path,
+    files: Sequence[str],
+    settings: Mapping[str, Any],
+    workflow: ConfigWorkflow,
+) -> dict[str, Any]:
+    """What is needed to run the same training again."""
+    return {
+        "bundle": bundle.name,
+        "bundle_version": bundle.metadata["version"],
+        "configs": [Path(name).stem for name in files],
+        "settings": {name: str(value) for name, value in settings.items()},
+        "max_epochs": workflow.parser.get_parsed_content("train#trainer#max_epochs"),
+        "device": str(workflow.parser.get_parsed_content("device")),
+        "datalist_sha256": sha256(datalist),
+        "versions": {
+            "monai_tasks": __version__,
+            "monai": monai.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _summary(output: Path) -> TrainingSummary:
+    saved = torch.load(output / "last.pt", map_location="cpu", weights_only=True)
+    epochs = len(read_table(output / "record.csv"))
+    return TrainingSummary(output / "model.pt", epochs, saved["best_epoch"], saved["best"], saved["metric"])
