@@ -1,0 +1,84 @@
+"""`monai-tasks label`."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from monai_tasks import catalog
+
+
+class Studies(click.ParamType):
+    """A folder that exists, or a DICOMweb address."""
+
+    name = "DIR|URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value.startswith(("http://", "https://")) and not Path(value).is_dir():
+            self.fail(
+                f"{value!r} is no folder; expected a folder of images or a DICOMweb address", param, ctx
+            )
+        return value
+
+
+@click.command("label")
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...")
+@click.option("--studies", type=Studies(), required=True, help="A folder of images, or a DICOMweb address.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves other machines too.")
+@click.option(
+    "--app",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the server keeps its copies of the bundles, what is trained in them, and its logs.",
+)
+@click.option(
+    "--fresh", is_flag=True, help="Replace the copies of the bundles, and what was trained in them."
+)
+@click.option(
+    "--modality",
+    default="auto",
+    show_default=True,
+    help="The series to list at a DICOMweb address: MR, CT, CR, DX, ... or all. auto: what the bundles take.",
+)
+def command(
+    bundles: tuple[str, ...], studies: str, port: int, host: str, app: Path | None, fresh: bool, modality: str
+) -> None:
+    """Serve BUNDLE... to 3D Slicer, OHIF and other clients of MONAI Label, offline, until Ctrl-C.
+
+    MONAI Label keeps its list of cases and the labels that people save in the studies folder.
+    """
+    from monai_tasks.experiments.label_app import LabelError
+    from monai_tasks.experiments.labelling import LabelServer
+
+    try:
+        opened = [catalog.open_bundle(name) for name in bundles]
+    except catalog.BundleError as error:
+        raise click.UsageError(str(error)) from error
+    app = app or Path(click.get_app_dir("monai_tasks")) / "label"
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        server = LabelServer(opened, studies, app, host=host, port=port, modality=modality, fresh=fresh)
+        for note in server.notes:
+            click.echo(note, err=True)
+        with server:
+            click.echo(f"MONAI Label is ready at {server.address} with {', '.join(server.names)}")
+            click.echo(f"app folder {server.app}\nlog {server.log}\nCtrl-C stops it")
+            status = server.wait()
+    except LabelError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("stopped")
+        return
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    raise click.ClickException(f"MONAI Label ended by itself with status {status}; see {server.log}")
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    """End as Ctrl-C does, so that the server is stopped too."""
+    raise KeyboardInterrupt

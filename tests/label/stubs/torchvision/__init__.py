@@ -1,0 +1,1 @@
+"""Stands in for torchvision, which MONAI Label imports but does not use for bundles."""
