@@ -25,7 +25,7 @@ def datalist(
 ) -> dict:
     """List the labelled cases of a Decathlon folder, split by subject.
 
-    A case whose image or label is missing or has an unreadable header, or whose two grids differ, is not used
+    A case whose image or label is missing or is damaged at its beginning, or whose two grids differ, is not used
     and is listed under `rejected` with the reason.
 
     Args:

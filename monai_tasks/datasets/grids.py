@@ -25,14 +25,16 @@ def header_of(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
         Spatial shape (X, Y, Z) and affine (4, 4), voxel to world in mm, RAS.
 
     Raises:
-        ValueError: if the file cannot be read; the message starts with its folder and name.
+        ValueError: if the file cannot be read or is no volume; the message starts with its folder and name.
     """
     try:
         image = nibabel.load(path)
     except FileNotFoundError as error:
         raise ValueError(f"{_short(path)}: no such file") from error
     except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{_short(path)}: unreadable header") from error
+        raise ValueError(f"{_short(path)}: unreadable, damaged or no image") from error
+    if len(image.shape) < 3:
+        raise ValueError(f"{_short(path)}: {len(image.shape)} dimensions, not 3")
     return image.shape[:3], image.affine
 
 

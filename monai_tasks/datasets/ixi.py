@@ -145,6 +145,6 @@ def _missing_labels(path: Path) -> str | None:
     try:
         values = np.asarray(nibabel.load(path).dataobj)
     except (OSError, EOFError, ValueError, zlib.error):
-        return f"{path.name}: unreadable, the file is damaged or cut off"
+        return f"mri/{path.name}: unreadable, damaged or no image"
     missing = [f"{value} ({name})" for value, name in LABELS.items() if not (values == int(value)).any()]
-    return f"{path.name}: no label {' and no label '.join(missing)}" if missing else None
+    return f"mri/{path.name}: no label {' and no label '.join(missing)}" if missing else None

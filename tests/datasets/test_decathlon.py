@@ -88,7 +88,7 @@ def test_cases_that_do_not_fit_are_rejected(source):
         "only_label": "no image of this name in imagesTr",
         "shape": "grids differ: imagesTr/shape.nii.gz has shape 4x5x7, labelsTr/shape.nii.gz 4x5x6",
         "affine": "grids differ: imagesTr/affine.nii.gz and labelsTr/affine.nii.gz lie up to 1.41 mm apart",
-        "text": "imagesTr/text.nii.gz: unreadable header",
+        "text": "imagesTr/text.nii.gz: unreadable, damaged or no image",
     }
     assert sum(len(result[part]) for part in ("training", "validation", "test")) == 10
 

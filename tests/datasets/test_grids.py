@@ -73,7 +73,12 @@ def test_channels_are_no_part_of_the_grid(grids, folder):
 def test_unreadable_files_are_named(grids, folder, name, content):
     first = write(folder / "a.nii.gz", grids["RAS"])
     (folder / name).write_bytes(content)
-    assert difference(first, folder / name) == f"mri/{name}: unreadable header"
+    assert difference(first, folder / name) == f"mri/{name}: unreadable, damaged or no image"
+
+
+def test_flat_images_are_no_volumes(grids, folder):
+    first, second = (write(folder / name, grids["RAS"], (14, 18)) for name in ("a.nii", "b.nii"))
+    assert difference(first, second) == "mri/a.nii: 2 dimensions, not 3"
 
 
 def test_a_missing_file_is_named(grids, folder):

@@ -1,0 +1,48 @@
+"""`monai-tasks datalist`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+LAYOUTS = ("decathlon", "ixi")
+
+
+@click.command("datalist")
+@click.argument("layout", type=click.Choice(LAYOUTS))
+@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Datalist to write (JSON).",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the split.")
+@click.option(
+    "--folds", type=click.IntRange(min=2), help="Also deal the training part out into so many folds."
+)
+def command(layout: str, source: Path, output: Path, seed: int, folds: int | None) -> None:
+    """Write the datalist of a data set in SOURCE: training, validation and test, split by subject.
+
+    \b
+    decathlon  imagesTr/CASE.nii.gz beside labelsTr/CASE.nii.gz
+    ixi        T1 and T2 as IXI names them, and SUBJECT/mri/aseg.mgz of FreeSurfer
+
+    Cases that cannot be used are listed with the reason, here and in the file.
+    """
+    import importlib
+
+    from monai_tasks.io.files import write_json
+
+    module = importlib.import_module(f"monai_tasks.datasets.{layout}")
+    try:
+        datalist = module.datalist(source, seed=seed, folds=folds)
+        write_json(output, datalist)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    for case in datalist["rejected"]:
+        click.echo(f"not used: {case['subject']}: {case['reason']}", err=True)
+    counts = ", ".join(f"{len(datalist[part])} {part}" for part in ("training", "validation", "test"))
+    click.echo(f"{output}: {counts}, {len(datalist['rejected'])} not used")

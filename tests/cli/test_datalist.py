@@ -1,0 +1,74 @@
+"""`monai-tasks datalist` writes the file, reports what is not used and fails with a sentence."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from monai.data import load_decathlon_datalist
+
+from monai_tasks.cli import main
+from monai_tasks.datasets import decathlon
+from monai_tasks.phantoms.layouts import write_decathlon, write_ixi
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["datalist", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory):
+    return write_decathlon(tmp_path_factory.mktemp("data") / "crops", 6, unlabelled=1)
+
+
+def test_decathlon(crops, tmp_path):
+    output = tmp_path / "new" / "datalist.json"
+    result = run("decathlon", crops, "-o", output, "--seed", 3, "--folds", 2)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{output}: 4 training, 1 validation, 1 test, 0 not used\n"
+    content = json.loads(output.read_text())
+    assert content == decathlon.datalist(crops, seed=3, folds=2)
+    assert content["labels"]["1"] == "Anterior"
+    assert len(load_decathlon_datalist(str(output), data_list_key="training")) == 4
+
+
+def test_ixi_reports_what_is_not_used(tmp_path):
+    source = write_ixi(tmp_path / "ixi", 4, size=(86, 56, 36))
+    next((source / "IXI-T2").glob("IXI002-*")).unlink()
+    result = run("ixi", source, "-o", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "not used: IXI002-IOP-0702: T2: no file IXI002-IOP-0702-T2.nii.gz\n"
+    assert result.stdout.endswith("1 training, 1 validation, 1 test, 1 not used\n")
+    assert [entry["subject"] for entry in json.loads((tmp_path / "out.json").read_text())["rejected"]] == [
+        "IXI002-IOP-0702"
+    ]
+
+
+def test_a_folder_without_cases_fails_with_a_sentence(tmp_path):
+    result = run("decathlon", tmp_path, "-o", tmp_path / "out.json")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {tmp_path}: no cases found; expected imagesTr")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_too_many_folds_fail_with_a_sentence(crops, tmp_path):
+    result = run("decathlon", crops, "-o", tmp_path / "out.json", "--folds", 9)
+    assert result.exit_code == 1
+    assert "9 folds of 4 subjects; expected 2 to 4" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense", ".", "-o", "out.json"],
+        ["decathlon", "no-such-folder", "-o", "out.json"],
+        ["decathlon", "."],
+        ["decathlon", ".", "-o", "out.json", "--folds", "1"],
+        ["decathlon", ".", "-o", "out.json", "--seed", "-1"],
+    ],
+)
+def test_wrong_usage(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*words).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
