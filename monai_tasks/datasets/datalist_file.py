@@ -1,13 +1,15 @@
-"""Read a datalist: the JSON file that says which images train, validate and test."""
+"""Data for a bundle's config: the parts of a datalist, or the images of a folder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.data import load_decathlon_datalist
 
 from monai_tasks.datasets import decathlon
+from monai_tasks.datasets.cases import find_cases
 from monai_tasks.io.errors import InputError
 
 
@@ -44,3 +46,19 @@ def read_part(
     if not items:
         raise InputError(source, f"no case in part {part!r}", "at least one")
     return items
+
+
+def image_items(inputs: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """The images of files, folders, DICOM series and datalists, as a MONAI dataset takes them.
+
+    Args:
+        inputs: as for `monai_tasks.datasets.cases.find_cases`.
+
+    Returns:
+        Items with `image`: a path, or a list of paths, one a channel.
+
+    Raises:
+        InputError: when an input does not exist or holds no image.
+    """
+    paths = [[str(path) for path in case.paths] for case in find_cases([Path(item) for item in inputs])]
+    return [{"image": path[0] if len(path) == 1 else path} for path in paths]

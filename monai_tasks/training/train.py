@@ -12,10 +12,11 @@ from typing import Any
 
 import monai
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 
 from monai_tasks import __version__
 from monai_tasks.catalog import Bundle, open_bundle
+from monai_tasks.inference.configs import parse
 from monai_tasks.inference.engine import resolve_device
 from monai_tasks.io.files import sha256, write_json
 from monai_tasks.io.tables import read_table
@@ -27,8 +28,8 @@ logger = logging.getLogger(__name__)
 DECISIVE = ("bundle", "bundle_version", "configs", "settings", "max_epochs", "datalist_sha256")
 
 
-class SettingError(ValueError):
-    """A config id that was to be set and that the config does not have."""
+class OtherRunError(ValueError):
+    """A folder that holds a run with other settings."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,16 @@ def train(
         BundleError: when the bundle or a config is not there.
         DeviceError: when the device is not there.
         InputError: when the datalist is missing or lacks a part.
-        SettingError: when the config has no such id, or `output` holds a run with other settings.
+        ConfigError: when the config has no such id.
+        OtherRunError: when `output` holds a run with other settings.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     datalist, output = Path(datalist).resolve(), Path(output).resolve()
     files = [str(bundle.config(name)) for name in ("train", *configs)]
-    overrides = dict(settings or {})
-    check_settings(files, overrides)
-    overrides |= {"datalist": str(datalist), "output_dir": str(output), "model_dir": str(output)}
-    overrides["device"] = f"$torch.device('{resolve_device(device)}')"
+    place = resolve_device(device)
+    parse(bundle, ("train", *configs), place, settings or {})  # refuses ids that the config does not have
+    overrides = dict(settings or {}) | {"datalist": str(datalist), "device": f"$torch.device('{place}')"}
+    overrides |= {"output_dir": str(output), "model_dir": str(output)}
     if epochs is not None:
         overrides["max_epochs"] = epochs
     workflow = ConfigWorkflow(
@@ -115,7 +117,7 @@ def _is_finished(output: Path, description: Mapping[str, Any]) -> bool:
     """Whether the folder holds this very run, at its end.
 
     Raises:
-        SettingError: when it holds a run with other settings.
+        OtherRunError: when it holds a run with other settings.
     """
     if not (output / "run.json").is_file():
         return False
@@ -123,28 +125,13 @@ def _is_finished(output: Path, description: Mapping[str, Any]) -> bool:
     differing = [name for name in DECISIVE if kept.get(name) != description[name]]
     if differing:
         found = ", ".join(f"{name} {kept.get(name)}, not {description[name]}" for name in differing)
-        raise SettingError(
+        raise OtherRunError(
             f"{output}: holds a run with {found}; expected the same settings or another folder"
         )
     if not (output / "last.pt").is_file():
         return False
     saved = torch.load(output / "last.pt", map_location="cpu", weights_only=True)
     return saved["stopped"] or saved["epoch"] >= saved["max_epochs"]
-
-
-def check_settings(files: Sequence[str], settings: Mapping[str, Any]) -> None:
-    """Refuse ids that the merged config does not have: setting them would do nothing.
-
-    Raises:
-        SettingError: naming the id and the config's own top-level ids.
-    """
-    parser = ConfigParser(ConfigParser.load_config_files(files))
-    for name in settings:
-        if name not in parser:
-            known = ", ".join(key for key in parser.get() if not key.startswith("_"))
-            raise SettingError(
-                f"no config id {name!r}; expected one like {known} or train#trainer#max_epochs"
-            )
 
 
 def _description(

@@ -1,0 +1,33 @@
+"""`monai-tasks demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from monai_tasks.cli import _options as options
+
+
+@click.command("demo")
+@click.argument("bundle")
+@click.option(
+    "-o",
+    "--output",
+    default="demo_out",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write to.",
+)
+@options.verbosity
+def command(bundle: str, output: Path, verbosity: int) -> None:
+    """Show BUNDLE's whole way on generated images; the last line is the path of the report."""
+    options.start_logging(verbosity)
+    with options.user_errors():
+        from monai_tasks.experiments.demo import demo
+
+        summary = demo(bundle, output, progress=verbosity >= 0)
+    click.echo(f"mean Dice on unseen images: {summary.mean_dice:.3f}; failed cases: {summary.failed}")
+    click.echo(summary.page)
+    if summary.failed:
+        raise SystemExit(1)
