@@ -1,0 +1,94 @@
+"""`monai-tasks infer`."""
+
+from __future__ import annotations
+
+import signal
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from monai_tasks.cli import _options as options
+
+SHOWN = 20
+
+
+@click.command("infer")
+@click.argument("bundle")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
+)
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights instead of the bundle's own.")
+@options.device
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Threads that read, and that write; also how many cases are in memory.  [default: from the cores]",
+)
+@click.option("--overwrite", is_flag=True, help="Compute finished cases again.")
+@click.option("--preview/--no-preview", default=True, help="Draw a picture of each case.  [default: preview]")
+@options.configs
+@options.settings
+@options.verbosity
+def command(
+    bundle: str,
+    inputs: tuple[Path, ...],
+    output: Path,
+    weights: Path | None,
+    device: str,
+    jobs: int | None,
+    overwrite: bool,
+    preview: bool,
+    configs: tuple[str, ...],
+    settings: dict[str, object],
+    verbosity: int,
+) -> None:
+    """Run BUNDLE on each INPUT and write label maps, pictures, a table of volumes and a report.
+
+    INPUT is an image file (NIfTI, MHA, MHD, NRRD), a folder with a DICOM series, a folder to search, or a datalist.
+    Finished cases are skipped when the command is run again. A case that fails is listed with its reason, and the
+    others go on; the exit status is then 1.
+    """
+    options.start_logging(verbosity)
+    if verbosity < 1:
+        warnings.simplefilter("ignore")
+    with options.user_errors():
+        from monai_tasks.inference.engine import DeviceError
+        from monai_tasks.inference.runner import infer
+        from monai_tasks.io.errors import InputError
+
+        signal.signal(signal.SIGTERM, _leave)
+        try:
+            summary = infer(
+                bundle,
+                inputs,
+                output,
+                weights=weights,
+                configs=configs,
+                device=device,
+                jobs=jobs,
+                overwrite=overwrite,
+                preview=preview,
+                progress=verbosity >= 0,
+                settings=settings,
+            )
+        except (DeviceError, InputError) as error:
+            raise click.UsageError(str(error)) from error
+    for case, reason in summary.failures[:SHOWN]:
+        click.echo(f"failed: {case}: {reason}", err=True)
+    if len(summary.failures) > SHOWN:
+        click.echo(f"and {len(summary.failures) - SHOWN} more, see {summary.results}", err=True)
+    if verbosity >= 0:
+        click.echo(
+            f"{summary.total} cases: {summary.done} done, {summary.skipped} skipped, {summary.failed} failed"
+        )
+        click.echo(summary.page)
+    if summary.failed:
+        raise SystemExit(1)
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    """End as Ctrl-C does: what is being written is finished, and the next run goes on."""
+    raise KeyboardInterrupt

@@ -1,0 +1,53 @@
+"""A bundle's config files, merged and set for one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+
+from monai_tasks.catalog import Bundle
+
+CONFIG = "inference"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run."""
+
+
+def parse(
+    bundle: Bundle,
+    configs: Sequence[str],
+    device: torch.device,
+    settings: Mapping[str, Any],
+    needed: Sequence[str] = (),
+) -> ConfigParser:
+    """Merge configs of a bundle and set ids in them.
+
+    Args:
+        bundle: the bundle, whose folder becomes `bundle_root`.
+        configs: names or paths, in the order they are merged.
+        device: becomes `device`.
+        settings: config ids and their values, set last; each must be in the merged config.
+        needed: ids that the result must have.
+
+    Raises:
+        BundleError: if a config is not there.
+        ConfigError: if a config cannot be read, lacks an id that is needed, or has none that is set.
+    """
+    files = [str(bundle.config(name)) for name in configs]
+    try:
+        parser = ConfigParser(ConfigParser.load_config_files(files))
+    except (ValueError, KeyError, IndexError, TypeError) as cause:
+        raise ConfigError(f"{', '.join(files)}: {cause}; expected configs that can be merged") from cause
+    known = ", ".join(key for key in parser.get() if not key.startswith("_"))
+    for name in settings:
+        if name not in parser:
+            raise ConfigError(f"{bundle.name}: no config id {name!r}; expected one of {known}, or one inside")
+    parser.update({**settings, "bundle_root": str(bundle.root), "device": device})
+    missing = [name for name in needed if name not in parser]
+    if missing:
+        raise ConfigError(f"{bundle.name}: the config lacks {', '.join(missing)}; it has {known}")
+    return parser

@@ -1,0 +1,167 @@
+"""The parts of a bundle that inference needs, parsed and loaded once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, LoadImage, LoadImaged, SaveImage, SaveImaged
+
+from monai_tasks.catalog import Bundle
+from monai_tasks.inference.configs import CONFIG, ConfigError, parse
+from monai_tasks.inference.weights import load_weights
+from monai_tasks.io.errors import InputError
+
+IMAGE, PRED = "image", "pred"
+NEEDED = ("network", "preprocessing", "inferer", "postprocessing")
+
+
+class DeviceError(ValueError):
+    """A device that was asked for and is not there."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` is the first CUDA device where there is one.
+
+    Raises:
+        DeviceError: if the name is none of these, or the device is not there.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda:0" if count else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {name!r}: expected auto, cpu or cuda:N")
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if (device.index or 0) >= count:
+        there = f"{count} CUDA device{'s' if count > 1 else ''}" if count else "no CUDA device"
+        raise DeviceError(f"device {name!r}: torch {torch.__version__} finds {there}; expected auto or cpu")
+    return torch.device("cuda", device.index or 0)
+
+
+@dataclass(frozen=True)
+class Chains:
+    """The transforms before and after the network, for one case at a time.
+
+    MONAI's inverses switch the tracing of the forward transforms off and on, so that no two threads may use one
+    chain. Each copy holds its own transforms, and its postprocessing inverts its own preprocessing.
+    """
+
+    preprocessing: Compose
+    postprocessing: Compose
+
+    def copy(self) -> Chains:
+        """An independent pair, whose postprocessing still refers to the preprocessing beside it."""
+        return copy.deepcopy(self)
+
+    @cached_property
+    def _loaded(self) -> int:
+        """How many transforms it takes until the image is loaded."""
+        steps = self.preprocessing.transforms
+        loaders = [i for i, step in enumerate(steps) if isinstance(step, (LoadImage, LoadImaged))]
+        return loaders[-1] + 1 if loaders else 0
+
+    def load(self, image: str | Sequence[str]) -> dict[str, Any]:
+        """Run the preprocessing up to the image as the file holds it.
+
+        Args:
+            image: the path, or those of the channels.
+        """
+        return self.preprocessing({IMAGE: image}, end=self._loaded)
+
+    def prepare(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Run the rest of the preprocessing on what `load` gave."""
+        return self.preprocessing(item, start=self._loaded)
+
+
+class Engine:
+    """A bundle's network with its weights, its inferer and its transforms.
+
+    Args:
+        bundle: the bundle.
+        weights: a file of weights, see `load_weights`.
+        device: where the network runs.
+        configs: names or paths of configs that are merged onto `inference.json`, in order.
+        settings: config ids and their values, set last.
+
+    Raises:
+        ConfigError: if the merged config lacks a part or cannot be built.
+        WeightsError: if the weights are missing or do not fit.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        weights: Path,
+        device: torch.device,
+        configs: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.device = device
+        self._bundle = bundle
+        self._parser = parse(bundle, (CONFIG, *configs), device, settings or {}, NEEDED)
+        self.network: torch.nn.Module = self._build("network").to(device).eval()
+        self.inferer = self._build("inferer")
+        preprocessing, postprocessing = self._build("preprocessing"), self._build("postprocessing")
+        kept = [step for step in postprocessing.transforms if not isinstance(step, (SaveImage, SaveImaged))]
+        self.chains = Chains(preprocessing, Compose(kept))
+        self.channels = self._channels()
+        load_weights(self.network, weights)
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Value to name of each foreground class: the config's `label_names`, else those of the metadata."""
+        if "label_names" in self._parser:
+            return dict(enumerate(self._build("label_names"), start=1))
+        return self._bundle.labels
+
+    @torch.inference_mode()
+    def predict(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Run the network on a preprocessed case.
+
+        Args:
+            item: holds `image` (C, X, Y, Z).
+
+        Returns:
+            The item with `pred` (K, X, Y, Z) on the engine's device.
+
+        Raises:
+            InputError: if the image has another number of channels than the network takes.
+        """
+        image = item[IMAGE]
+        if self.channels is not None and image.shape[0] != self.channels:
+            source = image.meta.get("filename_or_obj", IMAGE) if isinstance(image, MetaTensor) else IMAGE
+            raise InputError(source, f"{image.shape[0]} channels", f"{self.channels} for this network")
+        # MetaTensor would add work to every operation; `Invertd` takes what it needs from `image`.
+        inputs = image.as_tensor() if isinstance(image, MetaTensor) else torch.as_tensor(image)
+        return {**item, PRED: self.inferer(inputs[None].to(self.device), self.network)[0]}
+
+    def _build(self, part: str) -> Any:
+        try:
+            return self._parser.get_parsed_content(part)
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError) as cause:
+            root = cause
+            while root.__cause__ is not None:
+                root = root.__cause__
+            raise ConfigError(
+                f"{self._bundle.name}: {part} cannot be built from the config: {root}"
+            ) from cause
+
+    def _channels(self) -> int | None:
+        """The number of channels that the network takes, where its definition says so."""
+        if "network_def::in_channels" not in self._parser:
+            return None
+        return int(self._build("network_def::in_channels"))

@@ -1,0 +1,98 @@
+"""What a result depends on: decides whether an earlier one still holds, and is written into the report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+from monai_tasks.catalog import Bundle
+from monai_tasks.inference.configs import CONFIG
+from monai_tasks.io.files import sha256
+from monai_tasks.io.formats import volume_suffix
+
+# Headers whose voxels lie in a file beside them.
+DETACHED = (".mhd", ".nhdr")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the results of a run were made with, beside the images.
+
+    The device and the number of threads are not part of it: they change the rounding, not the method.
+    """
+
+    bundle: str
+    version: str
+    weights: str
+    weights_sha256: str
+    configs: dict[str, str]
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, bundle: Bundle, weights: Path, configs: Sequence[str], settings: Mapping[str, Any]
+    ) -> Identity:
+        """Read the files of a run.
+
+        Args:
+            bundle: the bundle.
+            weights: the file of weights.
+            configs: names or paths of the configs that are merged onto `inference.json`, in order.
+            settings: config ids and values.
+
+        Raises:
+            BundleError: if a config is not there.
+        """
+        files = [bundle.config(name) for name in (CONFIG, *configs)]
+        sums = {file.stem: sha256(file) for file in files}
+        version = str(bundle.metadata["version"])
+        return cls(bundle.name, version, weights.name, sha256(weights), sums, dict(settings))
+
+    def facts(self) -> dict[str, Any]:
+        """All of it, for a report. Files are given by name, for folders tell of people and machines."""
+        return asdict(self)
+
+    def fingerprint(self) -> str:
+        """Equal for two runs that give the same result for the same image."""
+        facts = {**self.facts(), "weights": "", "configs": list(self.configs.values())}
+        return _digest(json.dumps(facts, sort_keys=True, default=str))
+
+
+def stamp(paths: Sequence[Path]) -> str:
+    """Tell whether the files of a case are the ones that were there before, by place, size and time.
+
+    Args:
+        paths: files, or folders whose files count.
+
+    Returns:
+        A digest, which shows nothing of the paths.
+    """
+    return _digest("\n".join(line for path in paths for line in _states(path)))
+
+
+def _states(path: Path) -> Iterator[str]:
+    for file in _files(path.absolute()):
+        state = file.stat()
+        yield f"{path.absolute()} {file.name} {state.st_size} {state.st_mtime_ns}"
+
+
+def _files(path: Path) -> list[Path]:
+    """All files that an input may be read from: a header names others, and a DICOM file its series."""
+    if not path.exists():
+        return []
+    if path.is_dir() or not volume_suffix(path):
+        folder, pattern = path if path.is_dir() else path.parent, "*"
+    elif path.suffix.lower() in DETACHED:
+        folder, pattern = path.parent, f"{escape(path.stem)}.*"
+    else:
+        return [path]
+    return sorted(file for file in folder.glob(pattern) if file.is_file())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
