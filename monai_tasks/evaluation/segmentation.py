@@ -113,21 +113,24 @@ def evaluate_case(
         InputError: when a file cannot be used, holds other values, or the grids differ.
     """
     predicted = read_label_map(prediction, labels)
-    true = read_label_map(reference, labels if mapping is None else None)
+    true = read_label_map(reference, labels, mapping)
     _check_grids(predicted, true)
-    true_values = true.values if mapping is None else _mapped(true.values, mapping)
     return {
-        value: compare_masks(predicted.values == value, true_values == value, predicted.affine)
+        value: compare_masks(predicted.values == value, true.values == value, predicted.affine)
         for value in labels
     }
 
 
-def read_label_map(path: str | PathLike[str], labels: Mapping[int, str] | None = None) -> LabelMap:
+def read_label_map(
+    path: str | PathLike[str], labels: Mapping[int, str], mapping: Mapping[int, int] | None = None
+) -> LabelMap:
     """Read a label map.
 
     Args:
         path: any volume that `VolumeReader` reads.
-        labels: the values it may hold beside 0; any where not given.
+        labels: the values it may hold beside 0.
+        mapping: the file's values to those of `labels`; others become 0. Without it the file must hold the
+            values of `labels` and 0 only.
 
     Returns:
         The map, with integer values.
@@ -142,7 +145,9 @@ def read_label_map(path: str | PathLike[str], labels: Mapping[int, str] | None =
         if not np.array_equal(whole, array):
             raise InputError(path, "values that are not whole numbers", "a label map")
         array = whole
-    if labels is not None:
+    if mapping is not None:
+        array = _mapped(array, mapping)
+    else:
         expected = [0, *labels]
         foreign = np.unique(array[~np.isin(array, expected)])
         if foreign.size:

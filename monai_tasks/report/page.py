@@ -61,6 +61,19 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A table cell with a format of its own, where the numbers of a column differ in kind.
+
+    Args:
+        value: None and NaN are shown as a dash.
+        spec: format specification.
+    """
+
+    value: float | None
+    spec: str
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows under a heading that stays in sight; columns that hold numbers only are set to the right.
 
@@ -170,6 +183,8 @@ def _table_view(table: Table) -> dict[str, object]:
 def _cell(value: object, spec: str | None) -> dict[str, str]:
     if isinstance(value, Link):
         return {"text": value.text, "href": _reference(value.path)}
+    if isinstance(value, Number):
+        return {"text": _shown(value.value, value.spec), "href": ""}
     return {"text": _shown(value, spec), "href": ""}
 
 
@@ -182,7 +197,8 @@ def _is_blank(value: object) -> bool:
 
 
 def _holds_numbers(values: Sequence[object]) -> bool:
-    present = [value for value in values if not _is_blank(value)]
+    plain = [value.value if isinstance(value, Number) else value for value in values]
+    present = [value for value in plain if not _is_blank(value)]
     return bool(present) and all(_is_number(value) for value in present)
 
 

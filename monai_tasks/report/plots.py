@@ -28,7 +28,7 @@ DPI = 130
 def box_plots(
     metrics: Mapping[str, Mapping[str, Sequence[float | None]]],
     path: str | os.PathLike[str],
-    columns: int = 4,
+    columns: int = 3,
 ) -> None:
     """One panel a metric, in it one box a label over the values of all cases.
 

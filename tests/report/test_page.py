@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from monai_tasks.report.page import Facts, Figures, Link, Table, Text, write_page
+from monai_tasks.report.page import Facts, Figures, Link, Number, Table, Text, write_page
 
 
 class Reader(HTMLParser):
@@ -93,6 +93,16 @@ def test_numbers_are_formatted_and_set_to_the_right_and_blanks_are_dashes(tmp_pa
     assert read.cells[1] == [("", "a"), ("number", "0.988"), ("number", "7"), ("", "1"), ("", "–")]
     assert [text for _, text in read.cells[2]] == ["b", "–", "–", "two", "–"]
     assert [text for _, text in read.cells[3]] == ["c", "0.500", "–", "–", "–"]
+
+
+def test_numbers_of_one_column_can_have_their_own_formats(tmp_path):
+    rows = [
+        {"value": Number(0.12345, ".2f")},
+        {"value": Number(12.345, "+.1f")},
+        {"value": Number(None, ".2f")},
+    ]
+    read = page(tmp_path, Table(rows, ["value"], formats={"value": ".9f"}))
+    assert [row[0] for row in read.cells[1:]] == [("number", "0.12"), ("number", "+12.3"), ("number", "–")]
 
 
 def test_booleans_are_words_and_not_numbers(tmp_path):

@@ -1,0 +1,130 @@
+"""`monai-tasks evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from monai_tasks.cli import _options as options
+
+SHOWN = 20
+
+
+class Assignment(click.ParamType):
+    """`NUMBER=WORD`, where the word may have to be a number too."""
+
+    def __init__(self, name: str, kind: type) -> None:
+        self.name = name
+        self.kind = kind
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, Any]:
+        if isinstance(value, tuple):
+            return value
+        left, _, right = value.partition("=")
+        try:
+            if not right:
+                raise ValueError("nothing after the equals sign")
+            return int(left), self.kind(right)
+        except ValueError:
+            self.fail(f"{value!r}; expected {self.name}", param, ctx)
+
+
+@click.command("evaluate")
+@click.argument("bundle")
+@click.option(
+    "--predictions",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of label maps, or the output folder of `infer`.",
+)
+@click.option(
+    "--references",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of true label maps, or a datalist (JSON).",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
+)
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the images, for the pictures.  [default: as `infer` and the datalist tell]",
+)
+@click.option(
+    "--map",
+    "mapping",
+    type=Assignment("VALUE=LABEL", int),
+    multiple=True,
+    help="A value of the references and the label it stands for, such as 17=1; may be repeated. "
+    "Other values are background then.",
+)
+@click.option(
+    "--label",
+    "labels",
+    type=Assignment("LABEL=NAME", str),
+    multiple=True,
+    help="A label and its name, such as 1=left, instead of all the bundle's; may be repeated.",
+)
+@options.verbosity
+def command(
+    bundle: str,
+    predictions: Path,
+    references: Path,
+    output: Path,
+    images: Path | None,
+    mapping: tuple[tuple[int, int], ...],
+    labels: tuple[tuple[int, str], ...],
+    verbosity: int,
+) -> None:
+    """Compare label maps with references: overlap, surface distances and volumes of BUNDLE's labels.
+
+    Cases are matched by the names of their files, or by the image or subject of a datalist. A reference without a
+    prediction and a file that cannot be compared are listed with the reason; the exit status is then 1. Means come
+    with bootstrap 95 % intervals.
+    """
+    options.start_logging(verbosity)
+    with options.user_errors():
+        from monai_tasks.evaluation.evaluate import evaluate
+        from monai_tasks.io.errors import InputError
+
+        try:
+            summary = evaluate(
+                bundle,
+                predictions,
+                references,
+                output,
+                labels=dict(labels),
+                mapping=dict(mapping) if mapping else None,
+                images=images,
+                progress=verbosity >= 0,
+            )
+        except InputError as error:
+            raise click.UsageError(str(error)) from error
+    for case, reason in summary.failures[:SHOWN]:
+        click.echo(f"failed: {case}: {reason}", err=True)
+    if len(summary.failures) > SHOWN:
+        click.echo(f"and {len(summary.failures) - SHOWN} more, see {summary.table}", err=True)
+    if verbosity >= 0:
+        for name, label in summary.statistics["labels"].items():
+            click.echo(f"{name}: {_mean('Dice', label['metrics']['dice'])}")
+        click.echo(
+            f"{summary.done} cases compared, {summary.failed} failed, {summary.skipped} without a reference"
+        )
+        click.echo(summary.page)
+    if summary.failed:
+        raise SystemExit(1)
+
+
+def _mean(heading: str, statistics: Mapping[str, Any]) -> str:
+    if statistics["mean"] is None:
+        return f"no {heading}"
+    text = f"mean {heading} {statistics['mean']:.3f}"
+    if statistics["low"] is None:
+        return text
+    return f"{text}, 95 % interval {statistics['low']:.3f} to {statistics['high']:.3f}"

@@ -1,0 +1,192 @@
+"""Compare a folder of predictions with references: a table, a summary, box plots and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from monai_tasks import __version__
+from monai_tasks.catalog import Bundle, open_bundle
+from monai_tasks.evaluation.pairing import Pair, find_pairs
+from monai_tasks.evaluation.results_page import write_results_page
+from monai_tasks.evaluation.segmentation import METRICS, VOLUMES, evaluate_case, read_label_map
+from monai_tasks.evaluation.summary import label_means, summarise
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.files import write_json
+from monai_tasks.io.tables import write_table
+from monai_tasks.io.volume_reader import VolumeReader
+from monai_tasks.report.plots import box_plots
+from monai_tasks.report.preview import overlay
+
+TABLE, STATISTICS, PLOTS, PAGE = "metrics.csv", "summary.json", "boxplots.png", "report.html"
+COLUMNS = ("case", "status", "reason", "label", "label_name", *METRICS, *VOLUMES, "prediction", "reference")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an evaluation found.
+
+    Args:
+        output: the folder written.
+        done: cases compared.
+        failed: cases that could not be compared, or have no prediction.
+        skipped: predictions without a reference.
+        statistics: the content of `summary.json`.
+        failures: the failed cases and their reasons.
+    """
+
+    output: Path
+    done: int
+    failed: int
+    skipped: int
+    statistics: dict[str, Any]
+    failures: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def table(self) -> Path:
+        """The table with a row for every case and label."""
+        return self.output / TABLE
+
+    @property
+    def page(self) -> Path:
+        """The report for a person."""
+        return self.output / PAGE
+
+
+def evaluate(
+    bundle: Bundle | str | PathLike[str],
+    predictions: str | PathLike[str],
+    references: str | PathLike[str],
+    output: str | PathLike[str],
+    *,
+    labels: Mapping[int, str] | None = None,
+    mapping: Mapping[int, int] | None = None,
+    images: str | PathLike[str] | None = None,
+    worst: int = 6,
+    seed: int = 0,
+    progress: bool = True,
+) -> Summary:
+    """Compare label maps with references, case by case and label by label.
+
+    Writes `metrics.csv` (a row for each case and label), `summary.json`, `boxplots.png`, `worst/*.png` and
+    `report.html` into `output`. A case that cannot be compared is a row with the reason; the others go on.
+
+    Args:
+        bundle: whose labels are compared.
+        predictions: folder of label maps, or the output folder of `infer`.
+        references: folder of label maps, or a datalist; see `find_pairs` for how cases are matched.
+        output: folder to write to; made if missing.
+        labels: value to name, instead of the bundle's labels.
+        mapping: reference value to label value, for references with other values; see `evaluate_case`.
+        images: folder of the images, for the pictures.
+        worst: how many of the cases with the lowest Dice are pictured.
+        seed: of the bootstrap.
+        progress: show a bar where there is a terminal.
+
+    Returns:
+        Counts and statistics.
+
+    Raises:
+        BundleError: when there is no such bundle.
+        InputError: when there is nothing to compare, or `mapping` leads to values that are no labels.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    labels = dict(labels or bundle.labels)
+    _check_mapping(mapping, labels)
+    output = Path(output)
+    pairs = find_pairs(predictions, references, images)
+    bar = tqdm(pairs, desc="Compare", unit="case", disable=None if progress else True)
+    rows = [row for pair in bar for row in _rows(pair, labels, mapping)]
+
+    facts = {"bundle": bundle.name, "bundle_version": bundle.metadata["version"], "monai_tasks": __version__}
+    statistics = facts | summarise(rows, labels, seed)
+    write_table(output / TABLE, rows, COLUMNS)
+    done = [row for row in rows if row["status"] == "done"]
+    box_plots(
+        {
+            about.heading: {
+                name: [row[metric] for row in done if row["label"] == value] for value, name in labels.items()
+            }
+            for metric, about in METRICS.items()
+        },
+        output / PLOTS,
+    )
+    pictures = _picture_worst(pairs, done, labels, mapping, output, worst)
+    write_results_page(output / PAGE, rows, labels, statistics, pictures)
+    write_json(output / STATISTICS, statistics)
+    failures = tuple((row["case"], row["reason"]) for row in rows if row["status"] == "failed")
+    return Summary(output, **statistics["cases"], statistics=statistics, failures=failures)
+
+
+def _check_mapping(mapping: Mapping[int, int] | None, labels: Mapping[int, str]) -> None:
+    foreign = sorted(set((mapping or {}).values()) - {0, *labels})
+    if foreign:
+        known = ", ".join(map(str, labels))
+        raise InputError("map", f"label {foreign[0]}", f"one of the labels {known}")
+
+
+def _rows(
+    pair: Pair, labels: Mapping[int, str], mapping: Mapping[int, int] | None
+) -> Iterator[dict[str, Any]]:
+    row = {"case": pair.name, "prediction": pair.prediction, "reference": pair.reference}
+    if pair.problem:
+        yield row | {"status": "failed", "reason": pair.problem}
+        return
+    if pair.reference is None:
+        yield row | {"status": "skipped", "reason": "no reference"}
+        return
+    try:
+        results = evaluate_case(pair.prediction, pair.reference, labels, mapping)
+    except (InputError, OSError, MemoryError) as error:
+        yield row | {"status": "failed", "reason": str(error) or type(error).__name__}
+        return
+    for value, result in results.items():
+        yield row | {"status": "done", "label": value, "label_name": labels[value]} | result
+
+
+def _picture_worst(
+    pairs: list[Pair],
+    done: list[dict[str, Any]],
+    labels: Mapping[int, str],
+    mapping: Mapping[int, int] | None,
+    output: Path,
+    count: int,
+) -> list[tuple[str, str]]:
+    """Picture the cases with the lowest mean Dice; the path of each picture in `output` and its caption."""
+    for old in (output / "worst").glob("[0-9][0-9].png"):
+        old.unlink()
+    means = label_means(done, "dice")
+    by_name = {pair.name: pair for pair in pairs}
+    pictures = []
+    for rank, case in enumerate(sorted(means, key=means.__getitem__)[:count], start=1):
+        path = f"worst/{rank:02d}.png"
+        _picture(by_name[case], labels, mapping, output / path)
+        own = (f"{row['label_name']} {row['dice']:.3f}" for row in done if row["case"] == case)
+        pictures.append((path, f"{case}. Dice: {', '.join(own)}"))
+    return pictures
+
+
+def _picture(pair: Pair, labels: Mapping[int, str], mapping: Mapping[int, int] | None, path: Path) -> None:
+    predicted = read_label_map(pair.prediction, labels)
+    true = read_label_map(pair.reference, labels, mapping)
+    ground = _ground(pair, predicted.values.shape)
+    overlay(ground, predicted.values, labels, path, reference=true.values, affine=predicted.affine)
+
+
+def _ground(pair: Pair, shape: tuple[int, ...]) -> np.ndarray:
+    """The image under the contours; black where it is unknown, unreadable or on another grid."""
+    if pair.image is not None:
+        reader = VolumeReader()
+        try:
+            array, _ = reader.get_data(reader.read(pair.image))
+        except InputError:
+            array = np.zeros(0)
+        if array.shape == shape:
+            return array
+    return np.zeros(shape, dtype=np.float32)

@@ -1,0 +1,150 @@
+"""A whole evaluation: files written, bad cases set apart, pictures and page."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from monai_tasks.catalog import open_bundle
+from monai_tasks.evaluation.evaluate import COLUMNS, evaluate
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.tables import read_table
+
+
+@pytest.fixture
+def compare(tmp_path, example_bundle):
+    def compare(**kwargs):
+        return evaluate(
+            open_bundle(example_bundle), tmp_path / "out", tmp_path / "labels", tmp_path / "result", **kwargs
+        )
+
+    return compare
+
+
+@pytest.fixture
+def case(save, boxes):
+    """Writes the prediction and the reference of a case whose Dice is 1 - shift / 4."""
+
+    def case(name, shift):
+        save(f"out/{name}.nii.gz", boxes(shift))
+        save(f"labels/{name}.nii.gz")
+
+    return case
+
+
+def test_files_and_numbers(compare, case, tmp_path):
+    for name, shift in {"a": 0, "b": 1, "c": 2}.items():
+        case(name, shift)
+    summary = compare()
+    assert (summary.done, summary.failed, summary.skipped, summary.failures) == (3, 0, 0, ())
+    rows = read_table(tmp_path / "result" / "metrics.csv")
+    assert list(rows[0]) == list(COLUMNS)
+    assert [(r["case"], r["label_name"], float(r["dice"])) for r in rows] == [
+        (name, label, dice)
+        for name, dice in (("a", 1.0), ("b", 0.75), ("c", 0.5))
+        for label in ("anterior", "posterior")
+    ]
+    assert float(rows[2]["jaccard"]) == pytest.approx(0.6)
+    assert float(rows[2]["volume_ml"]) == pytest.approx(4 * 4 * 6 * 2 / 1000)
+    statistics = json.loads((tmp_path / "result" / "summary.json").read_text())
+    assert statistics == summary.statistics
+    assert statistics["bundle"] == "organ_mri_segmentation"
+    assert statistics["labels"]["anterior"]["metrics"]["dice"]["mean"] == pytest.approx(0.75)
+    assert summary.page == tmp_path / "result" / "report.html"
+    assert {path.name for path in (tmp_path / "result").iterdir()} == {
+        "metrics.csv",
+        "summary.json",
+        "boxplots.png",
+        "report.html",
+        "worst",
+    }
+
+
+def test_a_bad_case_is_a_row_and_the_others_go_on(compare, case, save, boxes, tmp_path):
+    case("good", 1)
+    case("text", 0)
+    (tmp_path / "out" / "text.nii.gz").write_text("no image")
+    case("cut", 0)
+    whole = (tmp_path / "labels" / "cut.nii.gz").read_bytes()
+    (tmp_path / "labels" / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    save("out/small.nii.gz", boxes()[1:])
+    save("labels/small.nii.gz")
+    save("labels/lost.nii.gz")
+    save("out/alone.nii.gz")
+    summary = compare()
+    assert (summary.done, summary.failed, summary.skipped) == (1, 4, 1)
+    assert [name for name, _ in summary.failures] == ["cut", "lost", "small", "text"]
+    rows = {row["case"]: row for row in read_table(summary.table)}
+    assert rows["small"]["reason"].endswith("shape 11x14x10; expected 12x14x10, the shape of small.nii.gz")
+    assert (rows["lost"]["status"], rows["lost"]["reason"]) == ("failed", "no prediction")
+    assert (rows["alone"]["status"], rows["alone"]["reason"]) == ("skipped", "no reference")
+    assert "labels/cut.nii.gz" in rows["cut"]["reason"]
+    assert rows["cut"]["dice"] == ""
+    html = summary.page.read_text(encoding="utf-8")
+    assert "Cases that were not compared" in html
+    assert html.count('class="marked"') == 4
+
+
+def test_the_worst_cases_are_pictured(compare, case, save, tmp_path):
+    for name, shift in {"a": 0, "b": 3, "c": 2, "d": 1}.items():
+        case(name, shift)
+    rng = np.random.default_rng(0)
+    for name in "bc":
+        save(f"scans/{name}.nii.gz", rng.normal(100, 20, (12, 14, 10)).astype(np.float32))
+    summary = compare(worst=2, images=tmp_path / "scans")
+    pictures = sorted((tmp_path / "result" / "worst").iterdir())
+    assert [path.name for path in pictures] == ["01.png", "02.png"]
+    html = summary.page.read_text(encoding="utf-8")
+    assert "b. Dice: anterior 0.250, posterior 0.250" in html
+    assert html.index("worst/01.png") < html.index("b. Dice") < html.index("worst/02.png")
+    grey = [np.ptp(np.asarray(Image.open(path).convert("RGB")).astype(int), axis=2) == 0 for path in pictures]
+    with_image = [
+        len(np.unique(np.asarray(Image.open(p).convert("L"))[g])) for p, g in zip(pictures, grey, strict=True)
+    ]
+    compare(worst=1)
+    left = list((tmp_path / "result" / "worst").iterdir())
+    assert [path.name for path in left] == ["01.png"]
+    plain = np.asarray(Image.open(left[0]).convert("RGB"))
+    without = len(np.unique(plain[np.ptp(plain.astype(int), axis=2) == 0]))
+    assert min(with_image) > without, "the image is under the contours where there is one"
+
+
+def test_an_unreadable_image_leaves_the_picture_without_ground(compare, case, tmp_path):
+    case("a", 1)
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "a.nii.gz").write_text("no image")
+    assert compare(images=tmp_path / "scans").failed == 0
+    assert (tmp_path / "result" / "worst" / "01.png").is_file()
+
+
+def test_other_labels_and_reference_values(compare, save, boxes, tmp_path):
+    save("out/a.nii.gz")
+    aseg = np.select([boxes() == 1, boxes() == 2], [17, 53], 4).astype(np.int16)
+    save("labels/a.nii.gz", aseg)
+    summary = compare(labels={1: "left", 2: "right"}, mapping={17: 1, 53: 2})
+    assert [summary.statistics["labels"][side]["metrics"]["dice"]["mean"] for side in ("left", "right")] == [
+        1,
+        1,
+    ]
+    assert compare().failures[0][1].endswith("label values 4, 17, 53; expected only 0, 1, 2")
+    with pytest.raises(InputError, match="label 3; expected one of the labels 1, 2"):
+        compare(mapping={17: 3})
+
+
+def test_a_single_case_without_intervals_has_a_page(compare, case):
+    case("only", 1)
+    summary = compare()
+    dice = summary.statistics["labels"]["anterior"]["metrics"]["dice"]
+    assert (dice["mean"], dice["low"], dice["method"]) == (0.75, None, "single")
+    assert "0.750" in summary.page.read_text(encoding="utf-8")
+
+
+def test_nothing_compared_still_has_files(compare, case, tmp_path):
+    case("only", 0)
+    (tmp_path / "out" / "only.nii.gz").write_bytes(b"")
+    summary = compare()
+    assert (summary.done, summary.failed) == (0, 1)
+    assert summary.page.is_file()
