@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -119,3 +122,128 @@ def example_bundle(tmp_path: Path) -> Path:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text(text, encoding="utf-8")
     return root
+
+
+class DicomWriter:
+    """Write a volume as a DICOM series, for tests that need one.
+
+    The header holds what geometry and decoding need, and made-up identifiers.
+    """
+
+    def __init__(self) -> None:
+        self._serial = 0
+
+    def uid(self) -> str:
+        """A new identifier."""
+        self._serial += 1
+        return f"1.2.826.0.1.3680043.8.498.{self._serial}"
+
+    def series(
+        self,
+        folder: Path,
+        grid: Grid,
+        *,
+        series_uid: str | None = None,
+        syntax: str = ExplicitVRLittleEndian,
+        edit: Callable[[Dataset, int], None] | None = None,
+    ) -> list[Path]:
+        """Write one file a slice.
+
+        Args:
+            folder: where to, made if missing.
+            grid: the volume, of integers that fit 16 bits.
+            series_uid: the series' identifier; a new one by default.
+            syntax: transfer syntax; the pixels are compressed as it asks.
+            edit: changes the dataset of a slice, given its number, before it is written.
+
+        Returns:
+            The files in the order of the slices.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        series_uid = series_uid or self.uid()
+        paths = []
+        for number in range(grid.array.shape[2]):
+            dataset = self._image(grid.array[..., number].T, series_uid)
+            position, orientation, spacing = _plane(grid.affine, number)
+            dataset.ImagePositionPatient, dataset.ImageOrientationPatient = position, orientation
+            dataset.PixelSpacing, dataset.InstanceNumber = spacing, number + 1
+            if syntax in (RLELossless, JPEGLSLossless, JPEG2000Lossless):
+                dataset.compress(syntax)
+            dataset.file_meta.TransferSyntaxUID = syntax
+            if edit:
+                edit(dataset, number)
+            paths.append(folder / f"slice_{number:03d}.dcm")
+            dataset.save_as(paths[-1], enforce_file_format=True)
+        return paths
+
+    def enhanced(self, path: Path, grid: Grid, *, slopes: Sequence[float] | None = None) -> Path:
+        """Write all slices as one enhanced multi-frame file.
+
+        Args:
+            path: the file.
+            grid: the volume, of integers that fit 16 bits.
+            slopes: the rescale slope of each frame.
+
+        Returns:
+            The path.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        dataset = self._image(grid.array.transpose(2, 1, 0), self.uid())
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4.1"
+        dataset.NumberOfFrames = grid.array.shape[2]
+        shared, frames = Dataset(), []
+        for number in range(grid.array.shape[2]):
+            position, orientation, spacing = _plane(grid.affine, number)
+            frames.append(Dataset())
+            frames[-1].PlanePositionSequence = [_item(ImagePositionPatient=position)]
+            if slopes:
+                rescale = _item(RescaleSlope=slopes[number], RescaleIntercept=0)
+                frames[-1].PixelValueTransformationSequence = [rescale]
+        shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=orientation)]
+        shared.PixelMeasuresSequence = [_item(PixelSpacing=spacing)]
+        dataset.SharedFunctionalGroupsSequence = [shared]
+        dataset.PerFrameFunctionalGroupsSequence = frames
+        dataset.save_as(path, enforce_file_format=True)
+        return path
+
+    def _image(self, pixels: np.ndarray, series_uid: str) -> Dataset:
+        """A dataset with pixels (..., rows, columns) and no geometry."""
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = self.uid()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.SeriesInstanceUID, dataset.Modality = series_uid, "MR"
+        dataset.PatientName, dataset.PatientID = "Not^Kept", "not-kept"
+        dataset.Rows, dataset.Columns = pixels.shape[-2:]
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.BitsAllocated = dataset.BitsStored = 16
+        dataset.HighBit, dataset.PixelRepresentation = 15, 1
+        dataset.PixelData = np.ascontiguousarray(pixels).astype("<i2").tobytes()
+        return dataset
+
+
+def _item(**fields: object) -> Dataset:
+    item = Dataset()
+    for name, value in fields.items():
+        setattr(item, name, value)
+    return item
+
+
+def _plane(affine: np.ndarray, number: int) -> tuple[list[float], list[float], list[float]]:
+    """Position, orientation and pixel spacing of a slice in DICOM's terms (LPS+ mm)."""
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    edges = np.linalg.norm(lps[:3, :2], axis=0)
+    position = lps @ (0, 0, number, 1)
+    orientation = (lps[:3, :2] / edges).T.ravel()
+    # A decimal string of DICOM has at most 16 characters.
+    rounded = (
+        [round(float(value), 9) for value in values] for values in (position[:3], orientation, edges[::-1])
+    )
+    return tuple(rounded)
+
+
+@pytest.fixture
+def dicom() -> DicomWriter:
+    """Writes volumes as DICOM series or enhanced multi-frame files."""
+    return DicomWriter()

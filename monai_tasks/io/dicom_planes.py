@@ -15,7 +15,8 @@ from monai_tasks.io.errors import InputError
 # With two slices there is one gap, and nothing to tell whether it is the right one.
 FEWEST_SLICES = 3
 _ANGLE_TOLERANCE = 0.2  # degrees; some scanners round direction cosines to three digits
-_GAP_TOLERANCE = 0.1  # share of the gap between slices
+_GAP_TOLERANCE = 0.2  # share of the gap; some scanners round positions to a tenth of a millimetre
+_SHIFT_TOLERANCE = 0.1  # share of the gap, sideways
 _TILT_TOLERANCE = 1.0  # degrees
 _SAME_PLACE = 1e-4  # mm
 
@@ -178,21 +179,27 @@ def _check_gaps(source: Path, heights: np.ndarray) -> None:
     if doubled:
         found = f"{len(heights)} slices at {len(heights) - doubled} places"
         raise InputError(source, found, "one slice at each place (one echo, one point in time)")
-    usual = float(np.median(gaps))
+    # The lower median: one missing slice in three leaves one gap right and one doubled.
+    usual = float(np.quantile(gaps, 0.5, method="lower"))
     worst = int(np.abs(gaps - usual).argmax())
-    if abs(gaps[worst] - usual) > _GAP_TOLERANCE * usual:
+    even = np.linspace(heights[0], heights[-1], len(heights))
+    if abs(gaps[worst] - usual) > 0.5 * usual:
         found = (
             f"missing slices (a gap of {gaps[worst]:.4g} mm between slices {worst + 1} and {worst + 2} of "
             f"{len(heights)}, {usual:.4g} mm elsewhere)"
         )
+        raise InputError(source, found, "evenly spaced slices")
+    if max(abs(gaps[worst] - usual), np.abs(heights - even).max()) > _GAP_TOLERANCE * usual:
+        found = f"uneven gaps, from {gaps.min():.4g} to {gaps.max():.4g} mm"
         raise InputError(source, found, "evenly spaced slices")
 
 
 def _check_straight(source: Path, positions: np.ndarray, step: np.ndarray, normal: np.ndarray) -> None:
     """Refuse stacks whose slices are not above each other: a voxel would not be a box."""
     gap = step @ normal
-    line = positions[0] + np.arange(len(positions))[:, None] * step
-    if np.linalg.norm(positions - line, axis=1).max() > _GAP_TOLERANCE * gap:
+    away = positions - positions[0] - np.arange(len(positions))[:, None] * step
+    sideways = away - np.outer(away @ normal, normal)
+    if np.linalg.norm(sideways, axis=1).max() > _SHIFT_TOLERANCE * gap:
         raise InputError(source, "slices shifted sideways against each other", "slices above each other")
     tilt = float(np.degrees(np.arctan2(np.linalg.norm(step - gap * normal), gap)))
     if tilt > _TILT_TOLERANCE:

@@ -47,16 +47,15 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
+            columns = reader.fieldnames or []
             rows = list(reader)
     except FileNotFoundError as cause:
         raise InputError(path, "no such file", "a CSV table") from cause
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         raise InputError(path, f"not readable as a table ({cause})", "a CSV table in UTF-8") from cause
-    if not reader.fieldnames:
+    if not columns:
         raise InputError(path, "an empty file", "a CSV table with a header line")
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise InputError(
-                path, f"row {number} does not fit the header", f"{len(reader.fieldnames)} fields"
-            )
+            raise InputError(path, f"row {number} does not fit the header", f"{len(columns)} fields")
     return rows

@@ -45,7 +45,12 @@ def read_volume_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_nibabel(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    packed = path.name.lower().endswith("gz")
     try:
+        if packed:
+            # nibabel takes a file that ends within the header for one of another kind.
+            with gzip.open(path) as stream:
+                stream.read(1024)
         image = nib.load(path)
     except EOFError as cause:
         raise InputError(path, "a truncated gzip file", "a complete file") from cause
@@ -58,7 +63,7 @@ def _read_nibabel(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(path, "colour voxels", "one value a voxel")
     shape = _spatial_shape(path, image.shape)
     try:
-        if path.name.lower().endswith("gz"):
+        if packed:
             # Decoding all at once checks the checksum at the file's end, which reading piece by piece skips.
             image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
         array = np.asanyarray(image.dataobj).reshape(shape)

@@ -30,6 +30,8 @@ class VolumeReader(ImageReader):
     only keeps the paths; `get_data` decodes and checks. Of the header only the geometry is kept: the other
     fields may name a person.
 
+    In a bundle's config: `"reader": "monai_tasks.io.volume_reader.VolumeReader"`.
+
     Example:
         >>> load = LoadImaged(keys="image", reader=VolumeReader, ensure_channel_first=True)
         >>> load({"image": "case.nii.gz"})["image"].shape
