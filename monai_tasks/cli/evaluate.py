@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,8 @@ def command(
     with bootstrap 95 % intervals.
     """
     options.start_logging(verbosity)
+    if verbosity < 1:
+        warnings.simplefilter("ignore")
     with options.user_errors():
         from monai_tasks.evaluation.evaluate import evaluate
         from monai_tasks.io.errors import InputError

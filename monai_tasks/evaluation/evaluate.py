@@ -144,10 +144,18 @@ def _rows(
     try:
         results = evaluate_case(pair.prediction, pair.reference, labels, mapping)
     except (InputError, OSError, MemoryError) as error:
-        yield row | {"status": "failed", "reason": str(error) or type(error).__name__}
+        yield row | {"status": "failed", "reason": _reason(error, pair)}
         return
     for value, result in results.items():
         yield row | {"status": "done", "label": value, "label_name": labels[value]} | result
+
+
+def _reason(error: Exception, pair: Pair) -> str:
+    """The error in a line; the table has the two files in columns of their own."""
+    if isinstance(error, InputError):
+        roles = {str(pair.prediction): "prediction", str(pair.reference): "reference"}
+        return f"{roles.get(error.source, error.source)}: {error.reason}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _picture_worst(

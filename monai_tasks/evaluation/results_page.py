@@ -74,9 +74,8 @@ def _cards(statistics: Mapping[str, Any]) -> dict[str, object]:
     for name, metrics in _groups(statistics):
         dice = metrics["dice"]
         if dice["mean"] is not None:
-            text = f"{dice['mean']:.3f}"
-            text += f" ({dice['low']:.3f} to {dice['high']:.3f})" if dice["low"] is not None else ""
-            cards[f"mean Dice, {name}"] = text
+            interval = f" (95 %: {dice['low']:.3f} to {dice['high']:.3f})" if dice["low"] is not None else ""
+            cards[f"mean Dice, {name}{interval}"] = f"{dice['mean']:.3f}"
     return cards
 
 
@@ -89,10 +88,11 @@ def _groups(statistics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]
 
 
 def _means(statistics: Mapping[str, Any]) -> Table:
-    keys = ("mean", "low", "high", "median", "standard_deviation")
+    keys = ("mean", "low", "high", "median")
     rows = [
         {"label": name, "metric": METRICS[metric].heading, "n": own["n"]}
         | {key: Number(own[key], METRICS[metric].spec) for key in keys}
+        | {"standard_deviation": Number(own["standard_deviation"], METRICS[metric].spec.lstrip("+"))}
         for name, metrics in _groups(statistics)
         for metric, own in metrics.items()
     ]
@@ -114,10 +114,10 @@ def _empty(statistics: Mapping[str, Any]) -> Table:
 
 def _cases(rows: Sequence[Row]) -> Table:
     done = sorted((row for row in rows if row["status"] == "done"), key=lambda row: row["dice"])
-    shown = METRICS | VOLUMES
+    shown = METRICS | {"volume_ml": VOLUMES["volume_ml"]}
     headings = {"case": "Case", "label_name": "Label"} | {key: about.heading for key, about in shown.items()}
     specs = {key: about.spec for key, about in shown.items()}
-    note = "Lowest Dice first."
+    note = "Lowest Dice first; metrics.csv holds the reference volumes too."
     if len(done) > MOST_ROWS:
         note += f" The first {MOST_ROWS} of {len(done)} rows; all are in metrics.csv."
     return Table(done[:MOST_ROWS], headings, specs, "All cases", note)

@@ -78,10 +78,12 @@ def test_a_bad_case_is_a_row_and_the_others_go_on(compare, case, save, boxes, tm
     assert (summary.done, summary.failed, summary.skipped) == (1, 4, 1)
     assert [name for name, _ in summary.failures] == ["cut", "lost", "small", "text"]
     rows = {row["case"]: row for row in read_table(summary.table)}
-    assert rows["small"]["reason"].endswith("shape 11x14x10; expected 12x14x10, the shape of small.nii.gz")
+    expected = "prediction: shape 11x14x10; expected 12x14x10, the shape of small.nii.gz"
+    assert rows["small"]["reason"] == expected
     assert (rows["lost"]["status"], rows["lost"]["reason"]) == ("failed", "no prediction")
     assert (rows["alone"]["status"], rows["alone"]["reason"]) == ("skipped", "no reference")
-    assert "labels/cut.nii.gz" in rows["cut"]["reason"]
+    assert rows["cut"]["reason"].startswith("reference: a truncated gzip file")
+    assert rows["cut"]["reference"].endswith("labels/cut.nii.gz")
     assert rows["cut"]["dice"] == ""
     html = summary.page.read_text(encoding="utf-8")
     assert "Cases that were not compared" in html
