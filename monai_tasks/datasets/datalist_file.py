@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from monai.data import load_decathlon_datalist
 from monai_tasks.datasets import decathlon
 from monai_tasks.datasets.cases import find_cases
 from monai_tasks.io.errors import InputError
+
+EXPECTED = "a datalist as `monai-tasks datalist` writes it"
 
 
 def read_part(
@@ -28,21 +31,15 @@ def read_part(
         Items with `image` (a path or a list of paths, one a channel), `label` and `subject`.
 
     Raises:
-        InputError: when the file has no such part, or the part is empty.
+        InputError: when the file is missing or no datalist, has no such part, or the part is empty or has an item
+            without an image or a label.
     """
     if datalist is None:
         items = decathlon.datalist(dataset_dir, seed=seed).get(part, [])
         source = Path(dataset_dir)
     else:
         source = Path(datalist)
-        if not source.is_file():
-            raise InputError(source, "no such file", "a datalist as `monai-tasks datalist` writes it")
-        try:
-            items = load_decathlon_datalist(str(source), is_segmentation=True, data_list_key=part)
-        except ValueError as error:
-            raise InputError(
-                source, f"no part {part!r}", "the parts training, validation and test"
-            ) from error
+        items = _listed(source, part)
     if not items:
         raise InputError(source, f"no case in part {part!r}", "at least one")
     return items
@@ -62,3 +59,25 @@ def image_items(inputs: Sequence[str | Path]) -> list[dict[str, Any]]:
     """
     paths = [[str(path) for path in case.paths] for case in find_cases([Path(item) for item in inputs])]
     return [{"image": path[0] if len(path) == 1 else path} for path in paths]
+
+
+def _listed(source: Path, part: str) -> list[dict[str, Any]]:
+    """The items of a file, after checks that MONAI's reader leaves out."""
+    if not source.is_file():
+        raise InputError(source, "no such file", EXPECTED)
+    try:
+        content = json.loads(source.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(source, "not JSON", EXPECTED) from error
+    if not isinstance(content, dict):
+        raise InputError(source, "another kind of JSON", EXPECTED)
+    if part not in content:
+        raise InputError(source, f"no part {part!r}", "the parts training, validation and test")
+    items = content[part]
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise InputError(source, f"part {part!r} is no list of items", EXPECTED)
+    for number, item in enumerate(items, start=1):
+        missing = [key for key in ("image", "label") if key not in item]
+        if missing:
+            raise InputError(source, f"item {number} of part {part!r} has no {missing[0]}", EXPECTED)
+    return load_decathlon_datalist(str(source), data_list_key=part) if items else []

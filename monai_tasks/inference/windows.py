@@ -31,4 +31,6 @@ class FittedWindowInferer(SlidingWindowInferer):
         worker = SlidingWindowInferer.__new__(SlidingWindowInferer)
         worker.__dict__.update(self.__dict__)
         worker.roi_size = fitted
+        if fitted != largest:  # a weight map that was kept has the size of whole windows
+            worker.roi_weight_map = None
         return worker(inputs, network, *args, **kwargs)

@@ -42,9 +42,12 @@ class SelectLabels(Transform):
             Same shape and container, uint8.
         """
         values = convert_to_tensor(label, track_meta=False)
+        if not values.is_floating_point():
+            values = values.long()  # a listed value need not fit the 8 or 16 bits of a file
         classes = torch.zeros_like(values, dtype=torch.uint8)
         for number, group in enumerate(self.groups, start=1):
-            classes[torch.isin(values, torch.as_tensor(group, dtype=values.dtype))] = number
+            listed = torch.as_tensor(group, dtype=values.dtype, device=values.device)
+            classes[torch.isin(values, listed)] = number
         return convert_to_dst_type(classes, label, dtype=torch.uint8)[0]
 
 
