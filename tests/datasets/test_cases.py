@@ -65,8 +65,9 @@ def test_found_twice_is_one_case(tmp_path, monkeypatch):
 def test_links_in_circles_and_excluded_folders(tmp_path):
     touch(tmp_path, "data/a.nii", "data/out/predictions/a.nii.gz")
     (tmp_path / "data" / "circle").symlink_to(tmp_path / "data", target_is_directory=True)
-    (tmp_path / "linked").symlink_to(tmp_path / "data", target_is_directory=True)
-    cases = find_cases([tmp_path / "linked"], exclude=[tmp_path / "data" / "out"])
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "linked").symlink_to(tmp_path / "data", target_is_directory=True)
+    cases = find_cases([tmp_path / "top"], exclude=[tmp_path / "data" / "out"])
     assert names(cases) == ["a"]
 
 
