@@ -152,7 +152,15 @@ class Engine:
     def _build(self, part: str) -> Any:
         try:
             return self._parser.get_parsed_content(part)
-        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError) as cause:
+        except (
+            RuntimeError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            ImportError,
+            SyntaxError,
+        ) as cause:
             root = cause
             while root.__cause__ is not None:
                 root = root.__cause__
