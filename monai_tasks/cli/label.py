@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from monai_tasks import catalog
+from monai_tasks.cli import _options as options
 
 
 class Studies(click.ParamType):
@@ -52,30 +53,29 @@ def command(
 
     MONAI Label keeps its list of cases and the labels that people save in the studies folder.
     """
-    from monai_tasks.experiments.label_app import LabelError
-    from monai_tasks.experiments.labelling import LabelServer
-
-    try:
-        opened = [catalog.open_bundle(name) for name in bundles]
-    except catalog.BundleError as error:
-        raise click.UsageError(str(error)) from error
-    app = app or Path(click.get_app_dir("monai_tasks")) / "label"
     before = signal.signal(signal.SIGTERM, _leave)
     try:
-        server = LabelServer(opened, studies, app, host=host, port=port, modality=modality, fresh=fresh)
-        for note in server.notes:
-            click.echo(note, err=True)
-        with server:
-            click.echo(f"MONAI Label is ready at {server.address} with {', '.join(server.names)}")
-            click.echo(f"app folder {server.app}\nlog {server.log}\nCtrl-C stops it")
-            status = server.wait()
-    except LabelError as error:
-        raise click.ClickException(str(error)) from error
+        with options.user_errors():
+            _serve(bundles, studies, app, host=host, port=port, modality=modality, fresh=fresh)
     except KeyboardInterrupt:
         click.echo("stopped")
-        return
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _serve(names: tuple[str, ...], studies: str, app: Path | None, **settings: Any) -> None:
+    """Start the server, say where it is, and wait for it."""
+    from monai_tasks.experiments.labelling import LabelServer
+
+    bundles = [catalog.open_bundle(name) for name in names]
+    app = app or Path(click.get_app_dir("monai_tasks")) / "label"
+    server = LabelServer(bundles, studies, app, **settings)
+    for note in server.notes:
+        click.echo(note, err=True)
+    with server:
+        click.echo(f"MONAI Label is ready at {server.address} with {', '.join(server.names)}")
+        click.echo(f"app folder {server.app}\nlog {server.log}\nCtrl-C stops it")
+        status = server.wait()
     raise click.ClickException(f"MONAI Label ended by itself with status {status}; see {server.log}")
 
 

@@ -12,11 +12,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from monai_tasks.catalog import Bundle
 
 APP = "monaibundle"
+MODULES = ("monailabel", "torchvision")
 # Above these, MONAI Label 0.8.5 fails in use rather than at its installation. The extra `label` repeats them.
 BELOW = {"monai": (1, 6), "numpy": (2,), "pydicom": (3,), "dicomweb-client": (0, 60), "pynetdicom": (3,)}
 INSTALL = "pip install 'monai_tasks[label]', in an environment of its own"
@@ -26,7 +28,7 @@ DCMQI_TOOL = "itkimage2segimage"
 BUNDLE_FOLDERS = ("configs", "docs", "models")
 
 
-class LabelError(RuntimeError):
+class LabelError(ValueError):
     """MONAI Label cannot be started; the text says why and what to do."""
 
 
@@ -36,9 +38,7 @@ def check_installation() -> None:
     Raises:
         LabelError: if not; the text names what is missing or too new and how to install it.
     """
-    problems = []
-    if _version("monailabel") is None:
-        problems.append("monailabel is not installed")
+    problems = [f"{module} is not installed" for module in MODULES if find_spec(module) is None]
     for package, bound in BELOW.items():
         found = _version(package)
         if found is not None and _release(found) >= bound:

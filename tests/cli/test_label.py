@@ -91,7 +91,7 @@ def test_wrong_usage_is_status_2(
 def test_without_monai_label_it_says_what_to_install(
     example_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(label_app, "_version", lambda package: None)
+    monkeypatch.setattr(label_app, "find_spec", lambda module: None)
     app = tmp_path / "app"
     result = CliRunner().invoke(command, [str(example_bundle), "--studies", str(tmp_path), "--app", str(app)])
     assert result.exit_code == 1

@@ -97,6 +97,7 @@ def test_what_is_missing_or_too_new_is_named_with_the_way_to_install_it(
 ) -> None:
     found = {"monai": "1.6.1", "numpy": "1.26.4", "pydicom": "2.4.5", "dicomweb-client": "0.60.0"}
     monkeypatch.setattr(label_app, "_version", found.get)
+    monkeypatch.setattr(label_app, "find_spec", {"torchvision": "found"}.get)
     with pytest.raises(LabelError) as caught:
         label_app.check_installation()
     text = str(caught.value)
@@ -104,12 +105,14 @@ def test_what_is_missing_or_too_new_is_named_with_the_way_to_install_it(
     assert "monai is 1.6.1, expected below 1.6" in text
     assert "dicomweb-client is 0.60.0, expected below 0.60" in text
     assert "pydicom" not in text
+    assert "torchvision" not in text
     assert "pip install 'monai_tasks[label]'" in text
 
 
 def test_a_fitting_installation_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"monailabel": "0.8.5", "monai": "1.5.2+cpu", "numpy": "1.26.4", "dicomweb-client": "0.59.3"}
     monkeypatch.setattr(label_app, "_version", found.get)
+    monkeypatch.setattr(label_app, "find_spec", lambda module: "found")
     label_app.check_installation()
 
 
