@@ -55,6 +55,7 @@ def command(
     if verbosity < 1:
         warnings.simplefilter("ignore")
     with options.user_errors():
+        from monai_tasks.inference.configs import ConfigError
         from monai_tasks.inference.engine import DeviceError
         from monai_tasks.inference.runner import infer
         from monai_tasks.io.errors import InputError
@@ -74,7 +75,7 @@ def command(
                 progress=verbosity >= 0,
                 settings=settings,
             )
-        except (DeviceError, InputError) as error:
+        except (ConfigError, DeviceError, InputError) as error:
             raise click.UsageError(str(error)) from error
     for case, reason in summary.failures[:SHOWN]:
         click.echo(f"failed: {case}: {reason}", err=True)
