@@ -14,27 +14,6 @@ from monai_tasks.cli import _options as options
 SHOWN = 20
 
 
-class Assignment(click.ParamType):
-    """`NUMBER=WORD`, where the word may have to be a number too."""
-
-    def __init__(self, name: str, kind: type) -> None:
-        self.name = name
-        self.kind = kind
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, Any]:
-        if isinstance(value, tuple):
-            return value
-        left, _, right = value.partition("=")
-        try:
-            if not right:
-                raise ValueError("nothing after the equals sign")
-            return int(left), self.kind(right)
-        except ValueError:
-            self.fail(f"{value!r}; expected {self.name}", param, ctx)
-
-
 @click.command("evaluate")
 @click.argument("bundle")
 @click.option(
@@ -57,21 +36,8 @@ class Assignment(click.ParamType):
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of the images, for the pictures.  [default: as `infer` and the datalist tell]",
 )
-@click.option(
-    "--map",
-    "mapping",
-    type=Assignment("VALUE=LABEL", int),
-    multiple=True,
-    help="A value of the references and the label it stands for, such as 17=1; may be repeated. "
-    "Other values are background then.",
-)
-@click.option(
-    "--label",
-    "labels",
-    type=Assignment("LABEL=NAME", str),
-    multiple=True,
-    help="A label and its name, such as 1=left, instead of all the bundle's; may be repeated.",
-)
+@options.configs
+@options.settings
 @options.verbosity
 def command(
     bundle: str,
@@ -79,8 +45,8 @@ def command(
     references: Path,
     output: Path,
     images: Path | None,
-    mapping: tuple[tuple[int, int], ...],
-    labels: tuple[tuple[int, str], ...],
+    configs: tuple[str, ...],
+    settings: dict[str, object],
     verbosity: int,
 ) -> None:
     """Compare label maps with references: overlap, surface distances and volumes of BUNDLE's labels.
@@ -88,12 +54,15 @@ def command(
     Cases are matched by the names of their files, or by the image or subject of a datalist. A reference without a
     prediction and a file that cannot be compared are listed with the reason; the exit status is then 1. Means come
     with bootstrap 95 % intervals.
+
+    With `--config t1t2`, or `--set label_groups=[[17],[53]]`, references hold other values than the label maps.
     """
     options.start_logging(verbosity)
     if verbosity < 1:
         warnings.simplefilter("ignore")
     with options.user_errors():
         from monai_tasks.evaluation.evaluate import evaluate
+        from monai_tasks.inference.configs import ConfigError
         from monai_tasks.io.errors import InputError
 
         try:
@@ -102,12 +71,12 @@ def command(
                 predictions,
                 references,
                 output,
-                labels=dict(labels),
-                mapping=dict(mapping) if mapping else None,
+                configs=configs,
+                settings=settings,
                 images=images,
                 progress=verbosity >= 0,
             )
-        except InputError as error:
+        except (ConfigError, InputError) as error:
             raise click.UsageError(str(error)) from error
     for case, reason in summary.failures[:SHOWN]:
         click.echo(f"failed: {case}: {reason}", err=True)

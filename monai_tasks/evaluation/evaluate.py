@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from monai_tasks import __version__
@@ -17,6 +18,7 @@ from monai_tasks.evaluation.pairing import Pair, find_pairs
 from monai_tasks.evaluation.results_page import write_results_page
 from monai_tasks.evaluation.segmentation import METRICS, VOLUMES, evaluate_case, read_label_map
 from monai_tasks.evaluation.summary import label_means, summarise
+from monai_tasks.inference.configs import CONFIG, parse
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import write_json
 from monai_tasks.io.tables import write_table
@@ -65,8 +67,8 @@ def evaluate(
     references: str | PathLike[str],
     output: str | PathLike[str],
     *,
-    labels: Mapping[int, str] | None = None,
-    mapping: Mapping[int, int] | None = None,
+    configs: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
     images: str | PathLike[str] | None = None,
     worst: int = 6,
     seed: int = 0,
@@ -82,8 +84,9 @@ def evaluate(
         predictions: folder of label maps, or the output folder of `infer`.
         references: folder of label maps, or a datalist; see `find_pairs` for how cases are matched.
         output: folder to write to; made if missing.
-        labels: value to name, instead of the bundle's labels.
-        mapping: reference value to label value, for references with other values; see `evaluate_case`.
+        configs: override configs of the bundle, as for `infer`. With these or `settings`, `label_groups` says which
+            values of the references make each label (others are background), and `label_names` how it is called.
+        settings: config ids and their values, for example `{"label_groups": [[17], [53]]}`.
         images: folder of the images, for the pictures.
         worst: how many of the cases with the lowest Dice are pictured.
         seed: of the bootstrap.
@@ -94,11 +97,11 @@ def evaluate(
 
     Raises:
         BundleError: when there is no such bundle.
-        InputError: when there is nothing to compare, or `mapping` leads to values that are no labels.
+        ConfigError: when a config or an id is not there.
+        InputError: when there is nothing to compare.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    labels = dict(labels or bundle.labels)
-    _check_mapping(mapping, labels)
+    labels, mapping = _labels(bundle, configs, settings or {})
     output = Path(output)
     pairs = find_pairs(predictions, references, images)
     bar = tqdm(pairs, desc="Compare", unit="case", disable=None if progress else True)
@@ -124,11 +127,17 @@ def evaluate(
     return Summary(output, **statistics["cases"], statistics=statistics, failures=failures)
 
 
-def _check_mapping(mapping: Mapping[int, int] | None, labels: Mapping[int, str]) -> None:
-    foreign = sorted(set((mapping or {}).values()) - {0, *labels})
-    if foreign:
-        known = ", ".join(map(str, labels))
-        raise InputError("map", f"label {foreign[0]}", f"one of the labels {known}")
+def _labels(
+    bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]
+) -> tuple[dict[int, str], dict[int, int] | None]:
+    """Value to name of each label, and the references' values to labels where a config says so."""
+    if not configs and not settings:
+        return bundle.labels, None
+    needed = ("label_groups", "label_names")
+    parser = parse(bundle, (CONFIG, *configs), torch.device("cpu"), settings, needed)
+    groups, names = (parser.get_parsed_content(name) for name in needed)
+    mapping = {value: label for label, group in enumerate(groups, start=1) for value in group}
+    return dict(enumerate(names[: len(groups)], start=1)), mapping
 
 
 def _rows(

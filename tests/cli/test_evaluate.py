@@ -63,7 +63,9 @@ def test_references_with_other_values_and_names(run, folders):
     for name in "ab":
         write(folders / "labels" / f"{name}.nii.gz", values=(17, 53))
     assert run().exit_code == 1
-    result = run("--map", "17=1", "--map", "53=2", "--label", "1=left", "--label", "2=right")
+    config = folders / "sides.json"
+    config.write_text('{"label_groups": [[17], [53]], "label_names": ["left", "right"]}')
+    result = run("--config", str(config))
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[1].startswith("right: mean Dice 0.875")
 
@@ -71,11 +73,9 @@ def test_references_with_other_values_and_names(run, folders):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--map", "17"], "'17'; expected VALUE=LABEL"),
-        (["--map", "x=1"], "'x=1'; expected VALUE=LABEL"),
-        (["--map", "17=left"], "'17=left'; expected VALUE=LABEL"),
-        (["--label", "1="], "'1='; expected LABEL=NAME"),
-        (["--map", "17=9"], "map: label 9; expected one of the labels 1, 2"),
+        (["--set", "label_groups"], "'label_groups'; expected ID=VALUE"),
+        (["--set", "label_group=[[17]]"], "no config id 'label_group'"),
+        (["--config", "t3"], "no config 't3'"),
         (["--images", "/absent"], "does not exist"),
     ],
 )

@@ -10,6 +10,7 @@ from PIL import Image
 
 from monai_tasks.catalog import open_bundle
 from monai_tasks.evaluation.evaluate import COLUMNS, evaluate
+from monai_tasks.inference.configs import ConfigError
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.tables import read_table
 
@@ -126,14 +127,15 @@ def test_other_labels_and_reference_values(compare, save, boxes, tmp_path):
     save("out/a.nii.gz")
     aseg = np.select([boxes() == 1, boxes() == 2], [17, 53], 4).astype(np.int16)
     save("labels/a.nii.gz", aseg)
-    summary = compare(labels={1: "left", 2: "right"}, mapping={17: 1, 53: 2})
+    (tmp_path / "sides.json").write_text('{"label_groups": [[17], [53]], "label_names": ["left", "right"]}')
+    summary = compare(configs=[str(tmp_path / "sides.json")])
     assert [summary.statistics["labels"][side]["metrics"]["dice"]["mean"] for side in ("left", "right")] == [
         1,
         1,
     ]
     assert compare().failures[0][1].endswith("label values 4, 17, 53; expected only 0, 1, 2")
-    with pytest.raises(InputError, match="label 3; expected one of the labels 1, 2"):
-        compare(mapping={17: 3})
+    with pytest.raises(ConfigError, match="no config id 'label_group'"):
+        compare(settings={"label_group": [[17], [53]]})
 
 
 def test_a_single_case_without_intervals_has_a_page(compare, case):
