@@ -74,11 +74,16 @@ class RunState:
         if not self.last.is_file():
             return
         saved = torch.load(self.last, map_location="cpu", weights_only=True)
-        if saved["stopped"] or saved["epoch"] >= engine.state.max_epochs:
+        if saved["stopped"] or saved["epoch"] >= saved["max_epochs"]:
             logger.info(
                 "the run of %s came to its end after epoch %d: starting anew", self.last, saved["epoch"]
             )
             return
+        if saved["max_epochs"] != engine.state.max_epochs:
+            raise ValueError(
+                f"{self.last}: a run of {saved['max_epochs']} epochs, not {engine.state.max_epochs}, was interrupted "
+                f"after epoch {saved['epoch']}; expected the same number, or another folder"
+            )
         self.network.load_state_dict(saved["network"])
         for name, target in self._stateful().items():
             target.load_state_dict(saved["states"][name])
