@@ -10,9 +10,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-# Of the smallest voxel edge. Header values are rounded to 32-bit floats; a grid that differs in earnest is
-# further off.
-TOLERANCE = 0.01
+from monai_tasks.io.grid import farthest_corner, is_apart
 
 
 def header_of(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
@@ -57,9 +55,8 @@ def difference(first: Path, second: Path) -> str | None:
         return str(error)
     if shape != other_shape:
         return f"grids differ: {_short(first)} has shape {_by(shape)}, {_short(second)} {_by(other_shape)}"
-    corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [*np.subtract(shape, 1), 1]
-    distance = np.linalg.norm(corners @ (affine - other_affine).T, axis=1).max()
-    if not distance <= TOLERANCE * nibabel.affines.voxel_sizes(affine).min():
+    distance = farthest_corner(shape, affine, other_affine)
+    if is_apart(distance, affine):
         return f"grids differ: {_short(first)} and {_short(second)} lie up to {distance:.3g} mm apart"
     return None
 

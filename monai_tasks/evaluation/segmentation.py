@@ -24,10 +24,9 @@ from monai.metrics import (
 from monai.transforms.utils import generate_spatial_bounding_box
 
 from monai_tasks.io.errors import InputError
+from monai_tasks.io.grid import farthest_corner, is_apart
 from monai_tasks.io.volume_reader import VolumeReader
 
-# Of the smallest voxel edge: headers keep 32-bit floats, and a grid that differs in earnest is further off.
-GRID_TOLERANCE = 0.01
 MM3_PER_ML = 1000.0
 
 EMPTY_MASK_RULE = (
@@ -227,9 +226,8 @@ def _check_grids(predicted: LabelMap, true: LabelMap) -> None:
         raise InputError(
             predicted.path, f"shape {_by(shape)}", f"{_by(expected)}, the shape of {true.path.name}"
         )
-    corners = np.array([(*corner, 1) for corner in np.ndindex(2, 2, 2)]) * (*np.subtract(shape, 1), 1)
-    apart = float(np.linalg.norm(corners @ (predicted.affine - true.affine).T, axis=1).max())
-    if not apart <= GRID_TOLERANCE * affine_to_spacing(true.affine).min():
+    apart = farthest_corner(shape, predicted.affine, true.affine)
+    if is_apart(apart, true.affine):
         raise InputError(predicted.path, f"a grid up to {apart:.3g} mm off", f"the grid of {true.path.name}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +13,8 @@ from monai.utils import MetaKeys, SpaceKeys
 
 from monai_tasks.io.dicom_series import is_dicom_name, read_series, series_of
 from monai_tasks.io.errors import InputError
+from monai_tasks.io.grid import farthest_corner, is_apart
 from monai_tasks.io.volume_files import read_volume_file
-
-# The share of the smallest voxel edge by which the corners of two channels may lie apart.
-GRID_TOLERANCE = 0.05
 
 
 class VolumeReader(ImageReader):
@@ -153,9 +150,8 @@ def _check_same_grid(
     if shape != first_shape:
         text, expected = (" x ".join(map(str, sizes)) for sizes in (shape, first_shape))
         raise InputError(path, f"{text} voxels", f"{expected} as in {first.name}")
-    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, size - 1) for size in shape))])
-    apart = np.linalg.norm(corners @ (affine - first_affine).T, axis=1).max()
-    if apart > GRID_TOLERANCE * np.linalg.norm(first_affine[:3, :3], axis=0).min():
+    apart = farthest_corner(shape, affine, first_affine)
+    if is_apart(apart, first_affine):
         raise InputError(
             path, f"a grid {apart:.3g} mm away from that of {first.name}", "channels on one grid"
         )

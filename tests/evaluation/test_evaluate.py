@@ -11,7 +11,6 @@ from PIL import Image
 from monai_tasks.catalog import open_bundle
 from monai_tasks.evaluation.evaluate import COLUMNS, evaluate
 from monai_tasks.inference.configs import ConfigError
-from monai_tasks.io.errors import InputError
 from monai_tasks.io.tables import read_table
 
 
