@@ -12,6 +12,7 @@ import click
 from monai_tasks.cli import _options as options
 
 SHOWN = 20
+INTERRUPTED = 130  # what shells give for a command that Ctrl-C ended
 
 
 @click.command("infer")
@@ -60,7 +61,7 @@ def command(
         from monai_tasks.inference.runner import infer
         from monai_tasks.io.errors import InputError
 
-        signal.signal(signal.SIGTERM, _leave)
+        before = signal.signal(signal.SIGTERM, _leave)
         try:
             summary = infer(
                 bundle,
@@ -77,14 +78,18 @@ def command(
             )
         except (ConfigError, DeviceError, InputError) as error:
             raise click.UsageError(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command again goes on with the other cases", err=True)
+            raise SystemExit(INTERRUPTED) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
     for case, reason in summary.failures[:SHOWN]:
         click.echo(f"failed: {case}: {reason}", err=True)
     if len(summary.failures) > SHOWN:
         click.echo(f"and {len(summary.failures) - SHOWN} more, see {summary.results}", err=True)
     if verbosity >= 0:
-        click.echo(
-            f"{summary.total} cases: {summary.done} done, {summary.skipped} skipped, {summary.failed} failed"
-        )
+        cases = "1 case" if summary.total == 1 else f"{summary.total} cases"
+        click.echo(f"{cases}: {summary.done} done, {summary.skipped} skipped, {summary.failed} failed")
         click.echo(summary.page)
     if summary.failed:
         raise SystemExit(1)

@@ -76,9 +76,13 @@ def stamp(paths: Sequence[Path]) -> str:
 
 
 def _states(path: Path) -> Iterator[str]:
-    for file in _files(path.absolute()):
-        state = file.stat()
-        yield f"{path.absolute()} {file.name} {state.st_size} {state.st_mtime_ns}"
+    path = path.absolute()
+    try:
+        for file in _files(path):
+            state = file.stat()
+            yield f"{path} {file.name} {state.st_size} {state.st_mtime_ns}"
+    except OSError as error:  # the reader will say why in the case's own row
+        yield f"{path} {error.errno}"
 
 
 def _files(path: Path) -> list[Path]:

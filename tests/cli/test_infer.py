@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
 
 import nibabel as nib
@@ -13,6 +14,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from monai_tasks.cli import main
+from monai_tasks.inference import runner
 from monai_tasks.io.tables import read_table
 
 
@@ -73,7 +75,7 @@ def test_says_what_was_done_and_where_the_report_is(bundle: Path, image: Path, t
     result = _run(bundle, image, "-o", tmp_path / "out", "--device", "cpu")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
-        "1 cases: 1 done, 0 skipped, 0 failed",
+        "1 case: 1 done, 0 skipped, 0 failed",
         str(tmp_path / "out" / "report.html"),
     ]
     assert (tmp_path / "out" / "predictions" / "head.nii.gz").is_file()
@@ -154,3 +156,19 @@ def test_weights_that_do_not_fit_end_the_run_before_it_begins(
     _weights(bundle).unlink()
     result = _run(bundle, image, "-o", tmp_path / "out", "--device", "cpu")
     assert "no weights are shipped" in result.stderr
+
+
+def test_an_interrupt_says_how_to_go_on(bundle: Path, image: Path, tmp_path: Path, monkeypatch) -> None:
+    handlers = []
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        handlers[0](signal.SIGTERM, None)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(runner, "infer", interrupted)
+    result = _run(bundle, image, "-o", tmp_path / "out", "--device", "cpu")
+    assert result.exit_code == 130
+    assert "the same command again goes on" in result.stderr
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert handlers[0] is not before

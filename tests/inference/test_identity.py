@@ -88,3 +88,13 @@ def test_the_files_of_a_folder_count(tmp_path: Path) -> None:
 
 def test_a_missing_file_has_a_stamp(tmp_path: Path) -> None:
     assert stamp([tmp_path / "absent.nii"])
+
+
+def test_a_folder_that_cannot_be_searched_has_a_stamp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", denied)
+    assert stamp([tmp_path])

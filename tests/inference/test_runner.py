@@ -362,3 +362,13 @@ def test_torch_threads_are_as_before(bundle: Path, images: Path, tmp_path: Path)
     before = torch.get_num_threads()
     _infer(bundle, images / "case_0.nii.gz", tmp_path / "out")
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+def test_a_gpu_gives_the_label_maps_of_the_cpu(bundle: Path, images: Path, tmp_path: Path) -> None:
+    for device in ("cpu", "cuda:0"):
+        assert _infer(bundle, images, tmp_path / device[:4], device=device).done == 5
+    on_cpu, on_gpu = _labels(tmp_path / "cpu"), _labels(tmp_path / "cuda")
+    for name, labels in on_cpu.items():
+        assert (on_gpu[name] == labels).mean() > 0.995
