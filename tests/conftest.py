@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -81,6 +81,31 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no real images: ../shared/data is not beside this repository")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def tiny_highresnet() -> dict[str, Any]:
+    """MONAI's HighResNet with 4 features, as a config's `network_def`; it computes 500 times less."""
+    layers = [
+        {"name": "conv_0", "n_features": 4, "kernel_size": 3},
+        {"name": "res_1", "n_features": 4, "kernels": [3, 3], "repeat": 1},
+        {"name": "conv_1", "n_features": 4, "kernel_size": 1},
+        {"name": "conv_2", "kernel_size": 1},
+    ]
+    network = {"_target_": "monai.networks.nets.HighResNet", "spatial_dims": 3, "layer_params": layers}
+    return {**network, "in_channels": "@in_channels", "out_channels": "@out_channels"}
+
+
+@pytest.fixture(scope="session")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Decathlon folder of six generated crops, with `datalist.json`: four train, one validates, one tests."""
+    # Here, since torch comes with them and most tests need neither.
+    from monai_tasks.datasets import decathlon
+    from monai_tasks.phantoms.layouts import write_decathlon
+
+    folder = write_decathlon(tmp_path_factory.mktemp("crops"), 6)
+    (folder / "datalist.json").write_text(json.dumps(decathlon.datalist(folder)), encoding="utf-8")
+    return folder
 
 
 EXAMPLE_METADATA = {

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from monai_tasks.catalog import BundleError
+from monai_tasks.io.errors import input_error
 
 
 class Setting(click.ParamType):
@@ -83,3 +84,8 @@ def user_errors() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    except RuntimeError as error:
+        cause = input_error(error)  # MONAI wraps what a reader says about a file in errors of its own
+        if cause is None:
+            raise
+        raise click.ClickException(str(cause)) from error

@@ -38,11 +38,17 @@ def command(
     """Train BUNDLE's network; the same output folder again goes on with an interrupted run."""
     options.start_logging(verbosity)
     with options.user_errors():
+        from monai_tasks.inference.configs import ConfigError
+        from monai_tasks.inference.engine import DeviceError
+        from monai_tasks.io.errors import InputError
         from monai_tasks.training.train import train
 
-        summary = train(
-            bundle, datalist, output, epochs=epochs, device=device, configs=configs, settings=settings
-        )
+        try:
+            summary = train(
+                bundle, datalist, output, epochs=epochs, device=device, configs=configs, settings=settings
+            )
+        except (ConfigError, DeviceError, InputError) as error:
+            raise click.UsageError(str(error)) from error
     click.echo(
         f"{summary.epochs} epochs, best {summary.metric} {summary.best:.4f} after epoch {summary.best_epoch}\n"
         f"{summary.weights}"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import platform
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.dummy import DummyProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from monai.bundle import ConfigWorkflow
 
 from monai_tasks import __version__
 from monai_tasks.catalog import Bundle, open_bundle
+from monai_tasks.datasets.datalist_file import read_part
 from monai_tasks.inference.configs import parse
 from monai_tasks.inference.engine import resolve_device
 from monai_tasks.io.files import sha256, write_json
@@ -87,6 +91,8 @@ def train(
     files = [str(bundle.config(name)) for name in ("train", *configs)]
     place = resolve_device(device)
     parse(bundle, ("train", *configs), place, settings or {})  # refuses ids that the config does not have
+    for part in ("training", "validation"):  # before MONAI's parser hides the reason in an error of its own
+        read_part(datalist, part)
     overrides = dict(settings or {}) | {"datalist": str(datalist), "device": f"$torch.device('{place}')"}
     overrides |= {"output_dir": str(output), "model_dir": str(output)}
     if epochs is not None:
@@ -105,12 +111,28 @@ def train(
     if _is_finished(output, description):
         logger.info("%s holds this run, finished: nothing to do", output)
         return _summary(output)
-    workflow.initialize()
     write_json(output / "run.json", description)
-    workflow.run()
-    workflow.finalize()
+    with _readers_ended():
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
     training_curves(output / "record.csv", output / "curves.png")
     return _summary(output)
+
+
+@contextmanager
+def _readers_ended() -> Iterator[None]:
+    """Wait, where a run fails, for the threads that fill the cache.
+
+    A thread that is inside torch when Python ends would abort the process, and the command's exit status with it.
+    """
+    try:
+        yield
+    except BaseException:
+        for thread in threading.enumerate():
+            if isinstance(thread, DummyProcess):  # what a ThreadPool's workers are
+                thread.join()
+        raise
 
 
 def _is_finished(output: Path, description: Mapping[str, Any]) -> bool:
@@ -119,7 +141,7 @@ def _is_finished(output: Path, description: Mapping[str, Any]) -> bool:
     Raises:
         OtherRunError: when it holds a run with other settings.
     """
-    if not (output / "run.json").is_file():
+    if not all((output / name).is_file() for name in ("run.json", "last.pt")):
         return False
     kept = json.loads((output / "run.json").read_text(encoding="utf-8"))
     differing = [name for name in DECISIVE if kept.get(name) != description[name]]
@@ -128,8 +150,6 @@ def _is_finished(output: Path, description: Mapping[str, Any]) -> bool:
         raise OtherRunError(
             f"{output}: holds a run with {found}; expected the same settings or another folder"
         )
-    if not (output / "last.pt").is_file():
-        return False
     saved = torch.load(output / "last.pt", map_location="cpu", weights_only=True)
     return saved["stopped"] or saved["epoch"] >= saved["max_epochs"]
 
