@@ -1,0 +1,145 @@
+"""Every bundle of the catalogue, with generated images and settings that make its work small."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from monai_tasks.catalog import Bundle, find_bundles
+from monai_tasks.datasets import decathlon, ixi
+from monai_tasks.phantoms.layouts import write_decathlon, write_ixi
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a bundle, or an override config of it, is tried on.
+
+    Args:
+        write: writes generated images into a folder.
+        datalist: lists that folder.
+        images: a folder in it with images to predict.
+        network: the fixture that gives a small `network_def`.
+        settings: ids of `train.json` that make training small.
+        inference: ids of `inference.json` that make inference small.
+    """
+
+    write: Callable[[Path], Path]
+    datalist: Callable[[Path], dict[str, Any]]
+    images: str
+    network: str
+    settings: Mapping[str, Any]
+    inference: Mapping[str, Any]
+
+
+WINDOW = {"inference_window": [24, 24, 24]}
+HIPPOCAMPUS = {
+    "": Example(
+        lambda folder: write_decathlon(folder, 6),
+        decathlon.datalist,
+        "imagesTs",
+        "tiny_highresnet",
+        {"max_epochs": 2, "window": [16, 16, 16], "learning_rate": 0.01, **WINDOW},
+        WINDOW,
+    ),
+    "t1t2": Example(
+        lambda folder: write_ixi(folder, 4, size=(72, 48, 40)),
+        ixi.datalist,
+        "",
+        "tiny_highresnet",
+        {"max_epochs": 1, "window": [24, 24, 24], **WINDOW},
+        WINDOW,
+    ),
+}
+# By bundle, then by override config; an override without an example of its own is tried on the bundle's.
+EXAMPLES = {"hippocampus_mri_segmentation": HIPPOCAMPUS}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An example on disk.
+
+    Args:
+        data: the folder of generated images.
+        datalist: a file that lists them.
+        images: a folder, or a datalist, with images to predict.
+        settings: for `train.json`.
+        inference: for `inference.json`.
+    """
+
+    data: Path
+    datalist: Path
+    images: Path
+    settings: dict[str, Any]
+    inference: dict[str, Any]
+
+
+@pytest.fixture(scope="session", params=find_bundles(), ids=lambda bundle: bundle.name)
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    """Every shipped bundle in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def trial_of(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Trial]:
+    """Makes the trial of a bundle and an override config; each is written once."""
+    made: dict[tuple[str, str], Trial] = {}
+
+    def make(bundle: Bundle, override: str = "") -> Trial:
+        assert bundle.name in EXAMPLES, f"{bundle.name}: add generated images for it to EXAMPLES"
+        examples = EXAMPLES[bundle.name]
+        key = (bundle.name, override if override in examples else "")
+        if key not in made:
+            example = examples[key[1]]
+            folder = tmp_path_factory.mktemp("trial")
+            data = example.write(folder / "data")
+            datalist = folder / "datalist.json"
+            datalist.write_text(json.dumps(example.datalist(data)), encoding="utf-8")
+            network = {"network_def": request.getfixturevalue(example.network)}
+            images = data / example.images if example.images else datalist
+            settings, inference = network | example.settings, network | example.inference
+            made[key] = Trial(data, datalist, images, settings, inference)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trial(bundle: Bundle, trial_of: Callable[..., Trial]) -> Trial:
+    """The trial of a bundle as it is."""
+    return trial_of(bundle)
+
+
+@pytest.fixture
+def copied(bundle: Bundle, tmp_path: Path) -> Bundle:
+    """A copy of the bundle without weights, for what writes into its folder."""
+    folders = shutil.ignore_patterns("models", "data", "run", "evaluation", "predictions")
+    return Bundle(Path(shutil.copytree(bundle.root, tmp_path / bundle.name, ignore=folders)))
+
+
+@pytest.fixture(scope="session")
+def weights_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a file of untrained weights for the network of a merged config."""
+
+    def make(files: list[str], settings: Mapping[str, Any]) -> Path:
+        parser = ConfigParser(ConfigParser.load_config_files(files))
+        parser.update(dict(settings))
+        torch.manual_seed(2)
+        network = parser.get_parsed_content("network_def")
+        for value in network.state_dict().values():
+            if value.is_floating_point():  # normalisation's statistics and scales too, which begin as 0 and 1
+                value += 0.1 * torch.rand_like(value)
+        path = tmp_path_factory.mktemp("weights") / "model.pt"
+        torch.save(network.state_dict(), path)
+        return path
+
+    return make
