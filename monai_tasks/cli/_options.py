@@ -67,12 +67,16 @@ def verbosity(function: Any) -> Any:
 
 
 def start_logging(verbosity: int) -> None:
-    """Log to standard error: errors only for -1, what this package says for 0, what every library says for 1."""
+    """Log to standard error: errors only for -1, what this package says for 0, what every library says for 1.
+
+    For 1 this package says all it can, such as where in the code a case failed.
+    """
     root = {-1: logging.ERROR, 0: logging.ERROR, 1: logging.INFO}[verbosity]
+    own = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}[verbosity]
     logging.basicConfig(level=root, format="%(asctime)s %(levelname)s %(message)s", force=True)
-    logging.getLogger("monai_tasks").setLevel(logging.ERROR if verbosity < 0 else logging.INFO)
-    if verbosity < 0:  # MONAI's engines log through handlers of their own
-        logging.disable(logging.WARNING)
+    logging.getLogger("monai_tasks").setLevel(own)
+    # MONAI's engines log through handlers of their own.
+    logging.disable(logging.WARNING if verbosity < 0 else logging.NOTSET)
 
 
 @contextmanager

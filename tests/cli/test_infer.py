@@ -93,6 +93,8 @@ def test_a_failed_case_is_named_and_the_status_is_1(bundle: Path, image: Path, t
     assert "1 done, 0 skipped, 1 failed" in result.stdout
     assert "failed: empty: an empty file" in result.stderr
     assert "Traceback" not in result.output
+    verbose = _run(bundle, tmp_path / "empty.nii", "-o", tmp_path / "out", "--device", "cpu", "-v")
+    assert "Traceback" in verbose.stderr
 
 
 def test_quiet_prints_failures_only(bundle: Path, image: Path, tmp_path: Path) -> None:

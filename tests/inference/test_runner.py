@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from monai_tasks.inference import runner
+from monai_tasks.inference import batch
 from monai_tasks.inference.engine import Engine
 from monai_tasks.inference.results import RESULTS
 from monai_tasks.inference.runner import Summary, infer
@@ -346,13 +346,13 @@ def test_no_more_cases_are_in_memory_than_the_jobs_allow(
     bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lanes = []
-    stream = runner.stream
+    stream = batch.stream
 
     def counted(items: object, chains: list, *rest: object) -> object:
         lanes.append((len(chains), len({id(one.preprocessing) for one in chains})))
         return stream(items, chains, *rest)
 
-    monkeypatch.setattr(runner, "stream", counted)
+    monkeypatch.setattr(batch, "stream", counted)
     _infer(bundle, images, tmp_path / "out", jobs=2)
     # Each has transforms of its own: MONAI's inverses switch off tracing in those that they share.
     assert lanes == [(4, 4)]

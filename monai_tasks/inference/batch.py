@@ -1,0 +1,149 @@
+"""The cases of a batch on their way through reading, network and writing."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from monai_tasks.datasets.cases import Case
+from monai_tasks.inference.engine import IMAGE, PRED, Chains, Engine
+from monai_tasks.inference.identity import stamp
+from monai_tasks.inference.reasons import is_out_of_memory, reason
+from monai_tasks.inference.results import DONE, FAILED, SKIPPED, Journal, ResultsTable
+from monai_tasks.inference.stream import stream
+from monai_tasks.inference.writers import SegmentationWriter, Source
+
+# A case is read ahead and another written behind beside those that the threads hold.
+AHEAD_AND_BEHIND = 2
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Task:
+    """A case on its way."""
+
+    index: int
+    case: Case
+    stamp: str
+    seconds: float = 0.0
+
+    @property
+    def source(self) -> str:
+        return ";".join(map(str, self.case.paths))
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the time of a stage; no gradients are kept in it, which torch decides for each thread."""
+        begun = time.perf_counter()
+        with torch.inference_mode():
+            yield
+        self.seconds += time.perf_counter() - begun
+
+
+@dataclass
+class Batch:
+    """The stages of a case and the bookkeeping around them."""
+
+    engine: Engine
+    writer: SegmentationWriter
+    journal: Journal
+    run_id: str
+    counts: dict[str, int] = field(default_factory=lambda: {DONE: 0, FAILED: 0, SKIPPED: 0})
+
+    def run(self, cases: Sequence[Case], jobs: int, overwrite: bool, progress: bool) -> list[tuple[str, str]]:
+        """Take all cases through; returns those that failed and why."""
+        failures: list[tuple[str, str]] = []
+        chains = [self.engine.chains.copy() for _ in range(jobs + AHEAD_AND_BEHIND)]
+        with (
+            ResultsTable(self.writer.output, self.writer.measures) as table,
+            tqdm(total=len(cases), unit="case", disable=None if progress else True) as bar,
+            _one_thread_each() as initializer,
+        ):
+            tasks = self._unfinished(cases, overwrite, table, bar)
+            passing = stream(tasks, chains, self.read, self.compute, self.write, jobs, initializer)
+            with closing(passing):
+                for task, future in passing:
+                    error = future.exception()
+                    row = future.result() if error is None else self._failed(task, error)
+                    self.counts[row["status"]] += 1
+                    table.add(task.index, row)
+                    if error is not None:
+                        failures.append((row["case"], row["reason"]))
+                    bar.update()
+        return failures
+
+    def _unfinished(
+        self, cases: Sequence[Case], overwrite: bool, table: ResultsTable, bar: tqdm
+    ) -> Iterator[_Task]:
+        """The cases to compute; the finished ones get their rows on the way."""
+        for index, case in enumerate(cases):
+            task = _Task(index, case, stamp(case.paths))
+            row = None if overwrite else self.journal.row(case.name, self.run_id, task.stamp)
+            if row is None or not self.writer.prediction(case.name).is_file():
+                yield task
+                continue
+            self.counts[SKIPPED] += 1
+            table.add(index, {**row, "status": SKIPPED, "input": task.source})
+            bar.update()
+
+    def read(self, task: _Task, chains: Chains) -> tuple[dict[str, Any], Source]:
+        with task.timed():
+            paths = [str(path) for path in task.case.paths]
+            item = chains.load(paths[0] if len(paths) == 1 else paths)
+            source = self.writer.source(item[IMAGE])
+            return chains.prepare(item), source
+
+    def compute(
+        self, task: _Task, chains: Chains, read: tuple[dict[str, Any], Source]
+    ) -> tuple[dict[str, Any], Source]:
+        item, source = read
+        with task.timed():
+            return self.engine.predict(item), source
+
+    def write(self, task: _Task, chains: Chains, computed: tuple[dict[str, Any], Source]) -> dict[str, Any]:
+        item, source = computed
+        with task.timed():
+            pred = chains.postprocessing(item)[PRED]
+            measures = self.writer.write(task.case.name, pred, source)
+        row = {
+            "case": task.case.name,
+            "status": DONE,
+            "reason": "",
+            "seconds": round(task.seconds, 3),
+        } | measures
+        self.journal.add(task.case.name, self.run_id, task.stamp, row)
+        return row | {"input": task.source}
+
+    def _failed(self, task: _Task, error: BaseException) -> dict[str, Any]:
+        logger.debug("case %s failed", task.case.name, exc_info=error)
+        text = reason(error, task.source, self.engine.device)
+        # The frames of the error hold the image, and on a device the memory that the next case needs.
+        traceback.clear_frames(error.__traceback__)
+        if is_out_of_memory(error) and self.engine.device.type == "cuda":
+            torch.cuda.empty_cache()
+        # What an earlier run wrote was made in another way or from another image.
+        self.writer.discard(task.case.name)
+        row = {"case": task.case.name, "input": task.source, "status": FAILED, "reason": text}
+        return row | {"seconds": round(task.seconds, 3)}
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[Any]:
+    """Give what makes a reading or writing thread compute alone, so that the network keeps the cores.
+
+    torch takes the number for the calling thread and as the default of later ones, which is set back at the end.
+    """
+    threads = torch.get_num_threads()
+    try:
+        yield lambda: torch.set_num_threads(1)
+    finally:
+        torch.set_num_threads(threads)
