@@ -49,6 +49,8 @@ def command(
             )
         except (ConfigError, DeviceError, InputError) as error:
             raise click.UsageError(str(error)) from error
+    if verbosity < 0:
+        return
     click.echo(
         f"{summary.epochs} epochs, best {summary.metric} {summary.best:.4f} after epoch {summary.best_epoch}\n"
         f"{summary.weights}"

@@ -32,6 +32,7 @@ class Plan:
         datalist: lists that folder: called with the folder and `seed`.
         cases: how many to generate.
         epochs: how long to train.
+        expected: mean Dice on the unseen images below which something is broken.
         settings: config ids that make the training short.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     datalist: Callable[..., dict[str, Any]]
     cases: int
     epochs: int
+    expected: float
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -48,6 +50,7 @@ PLANS = {
         datalist=decathlon.datalist,
         cases=36,
         epochs=14,
+        expected=0.75,
         settings={"window": [24, 32, 24], "learning_rate": 0.003},
     ),
 }
@@ -60,11 +63,13 @@ class DemoSummary:
     Args:
         page: the report.
         mean_dice: mean over labels and unseen cases.
+        expected: what it should be at least.
         failed: cases of any step that failed.
     """
 
     page: Path
     mean_dice: float
+    expected: float
     failed: int
 
 
@@ -108,7 +113,7 @@ def demo(
         "Generated images: this shows that the installation works, not how well the job is done on patients."
     )
     page = write_page(output / "report.html", f"Demo of {bundle.name}", sections, subtitle)
-    return DemoSummary(page, dice["mean"], batch.failed + compared.failed)
+    return DemoSummary(page, dice["mean"], plan.expected, batch.failed + compared.failed)
 
 
 @contextmanager

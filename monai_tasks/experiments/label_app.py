@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from monai_tasks.catalog import Bundle
+from monai_tasks.io.files import write_json
 
 APP = "monaibundle"
 MODULES = ("monailabel", "torchvision")
@@ -122,7 +123,15 @@ def _place(bundle: Bundle, copy: Path, fresh: bool) -> str:
     for part in BUNDLE_FOLDERS:
         if (bundle.root / part).is_dir():
             shutil.copytree(bundle.root / part, copy / part, dirs_exist_ok=True)
+    _train_anew(copy / "configs" / "train.json")
     return ""
+
+
+def _train_anew(config: Path) -> None:
+    """Have each training start from the weights in use: labels may have come since one was stopped."""
+    content = json.loads(config.read_text(encoding="utf-8"))
+    if "resume" in content:
+        write_json(config, content | {"resume": False})
 
 
 def dicom_modality(bundles: Sequence[Bundle]) -> str | None:

@@ -178,19 +178,23 @@ class LabelServer:
         Args:
             grace: seconds until what has not ended is killed.
         """
-        if self.process is None or self.process.poll() is not None:
+        if self.process is None:
             return
-        try:
-            server = psutil.Process(self.process.pid)
-            family = [*server.children(recursive=True), server]
-        except psutil.NoSuchProcess:
-            return
+        # Its session, not its children: what a server that died by itself had started has another parent by now.
+        family = [process for process in psutil.process_iter() if _session(process) == self.process.pid]
         for member in family:
             _signal(member, "terminate")
         _, alive = psutil.wait_procs(family, timeout=grace)
         for member in alive:
             _signal(member, "kill")
         self.process.wait()
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except (ProcessLookupError, PermissionError):
+        return None
 
 
 def _signal(process: psutil.Process, method: str) -> None:

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
+from monai.data.utils import set_rnd
 
 from monai_tasks.io.files import atomic_path
 
@@ -34,6 +35,9 @@ class RunState:
         metric: name of the validation metric that has to rise.
         states: objects with `state_dict` and `load_state_dict`: optimizer, schedule.
         patience: validations without a rise before the run is stopped, or None to never stop early.
+        resume: False starts anew whatever `last.pt` holds.
+        seed: where given, a run that goes on seeds its random numbers with this and the epoch, so that it does not
+            see the windows of its first epochs again.
 
     Raises:
         ValueError: on going on with a run that was planned for another number of epochs, since the schedule of the
@@ -49,6 +53,8 @@ class RunState:
         metric: str,
         states: dict[str, Any],
         patience: int | None = None,
+        resume: bool = True,
+        seed: int | None = None,
     ) -> None:
         self.last = Path(folder) / "last.pt"
         self.model = Path(model_dir) / "model.pt"
@@ -57,6 +63,8 @@ class RunState:
         self.metric = metric
         self.states = states
         self.patience = patience
+        self.resume = resume
+        self.seed = seed
         self.early_stop: EarlyStopping | None = None
         self.best = float("-inf")
         self.best_epoch = 0
@@ -71,7 +79,7 @@ class RunState:
             self.evaluator.add_event_handler(Events.COMPLETED, self.early_stop)
 
     def restore(self, engine: Engine) -> None:
-        if not self.last.is_file():
+        if not (self.resume and self.last.is_file()):
             return
         saved = torch.load(self.last, map_location="cpu", weights_only=True)
         if saved["stopped"] or saved["epoch"] >= saved["max_epochs"]:
@@ -90,7 +98,15 @@ class RunState:
         self.best, self.best_epoch = saved["best"], saved["best_epoch"]
         engine.state.epoch = saved["epoch"]
         engine.state.iteration = saved["epoch"] * engine.state.epoch_length
+        if self.seed is not None:
+            self._reseed(engine)
         logger.info("going on after epoch %d of %s", saved["epoch"], self.last)
+
+    def _reseed(self, engine: Engine) -> None:
+        rank = dist.get_rank() if dist.is_initialized() else 0
+        seed = self.seed + 1000 * engine.state.epoch + rank
+        torch.manual_seed(seed)
+        set_rnd(engine.data_loader.dataset, seed)
 
     def keep_best(self, evaluator: Engine, trainer: Engine) -> None:
         value = self._score(evaluator)

@@ -110,12 +110,12 @@ def train(
     description = _description(bundle, datalist, files, settings or {}, workflow)
     if _is_finished(output, description):
         logger.info("%s holds this run, finished: nothing to do", output)
-        return _summary(output)
-    write_json(output / "run.json", description)
-    with _readers_ended():
-        workflow.initialize()
-        workflow.run()
-        workflow.finalize()
+    else:
+        write_json(output / "run.json", description)
+        with _readers_ended():
+            workflow.initialize()
+            workflow.run()
+            workflow.finalize()
     training_curves(output / "record.csv", output / "curves.png")
     return _summary(output)
 
@@ -165,7 +165,7 @@ def _description(
     return {
         "bundle": bundle.name,
         "bundle_version": bundle.metadata["version"],
-        "configs": [Path(name).stem for name in files],
+        "configs": {Path(name).stem: sha256(name) for name in files},
         "settings": {name: str(value) for name, value in settings.items()},
         "max_epochs": workflow.parser.get_parsed_content("train#trainer#max_epochs"),
         "device": str(workflow.parser.get_parsed_content("device")),

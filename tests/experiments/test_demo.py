@@ -19,7 +19,9 @@ BUNDLE = "hippocampus_mri_segmentation"
 @pytest.fixture
 def small_plan(monkeypatch):
     """A plan of ten cases and one epoch."""
-    plan = dataclasses.replace(module.PLANS[BUNDLE], cases=10, epochs=1, settings={"window": [16, 16, 16]})
+    plan = dataclasses.replace(
+        module.PLANS[BUNDLE], cases=10, epochs=1, expected=0.0, settings={"window": [16, 16, 16]}
+    )
     monkeypatch.setitem(module.PLANS, BUNDLE, plan)
 
 
@@ -30,7 +32,7 @@ def test_every_planned_bundle_is_shipped():
 
 
 @pytest.mark.slow
-def test_command_ends_with_the_report(small_plan, tmp_path):
+def test_command_ends_with_the_report(small_plan, tmp_path, monkeypatch):
     out = tmp_path / "demo"
     result = CliRunner().invoke(main, ["demo", BUNDLE, "-o", str(out)])
     assert result.exit_code == 0, result.output
@@ -42,6 +44,11 @@ def test_command_ends_with_the_report(small_plan, tmp_path):
     assert all(f"inference/previews/{case}.png" in page for case in unseen)
     mean = json.loads((out / "evaluation" / "summary.json").read_text())["mean_of_labels"]["dice"]["mean"]
     assert f"{mean:.3f}" in page
+    plan = dataclasses.replace(module.PLANS[BUNDLE], expected=0.99)
+    monkeypatch.setitem(module.PLANS, BUNDLE, plan)
+    again = CliRunner().invoke(main, ["demo", BUNDLE, "-o", str(out)])
+    assert again.exit_code == 1
+    assert f"mean Dice {mean:.3f}; expected at least 0.99" in again.stderr
 
 
 def test_a_bundle_without_a_plan_is_refused(example_bundle, tmp_path):
