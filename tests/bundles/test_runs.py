@@ -17,7 +17,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from monai_tasks.catalog import Bundle, find_bundles
+from monai_tasks.catalog import Bundle, find_bundles, open_bundle
 from monai_tasks.inference.runner import infer
 from monai_tasks.io.tables import read_table
 from monai_tasks.training.train import train
@@ -209,3 +209,13 @@ def test_an_override_config_trains_and_predicts(bundle, override, trial_of, tmp_
     assert [name for name in row if name.startswith("volume_ml_")] == [f"volume_ml_{name}" for name in names]
     for path in (batch.output / "predictions").iterdir():
         assert set(np.unique(np.asarray(nibabel.load(path).dataobj))) <= set(range(len(names) + 1))
+
+
+def test_both_sides_train_as_one_class(trial_of, tmp_path):
+    bundle = open_bundle("hippocampus_mri_segmentation")
+    trial = trial_of(bundle, "t1t2")
+    one = {"label_groups": [[17, 53]], "label_names": ["hippocampus"]}
+    summary = train(
+        bundle, trial.datalist, tmp_path, device="cpu", configs=["t1t2"], settings=trial.settings | one
+    )
+    assert torch.load(summary.weights, weights_only=True)["blocks.3.conv.weight"].shape[0] == 2

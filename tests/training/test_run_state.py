@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -38,6 +39,7 @@ class Run:
         epochs: how many are planned.
         patience: of `RunState`.
         wrap: what is done to the network before the engines get it.
+        more: further arguments of `RunState`.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Run:
         epochs: int | None = None,
         patience: int | None = None,
         wrap: type[torch.nn.Module] | None = None,
+        **more: Any,
     ) -> None:
         torch.manual_seed(0)
         self.network = torch.nn.Linear(5, 1)
@@ -75,7 +78,7 @@ class Run:
         LrScheduleHandler(schedule, print_lr=False).attach(self.trainer)
         ValidationHandler(interval=1, validator=evaluator).attach(self.trainer)
         states = {"optimizer": self.optimizer, "lr_scheduler": schedule}
-        self.state = RunState(folder, folder, engine_network, evaluator, "score", states, patience)
+        self.state = RunState(folder, folder, engine_network, evaluator, "score", states, patience, **more)
         self.state.attach(self.trainer)
 
         @self.trainer.on(Events.EPOCH_COMPLETED)
@@ -232,3 +235,22 @@ def test_a_write_that_is_cut_leaves_the_file_before_it(tmp_path, monkeypatch):
     with pytest.raises(InterruptionError):
         Run(tmp_path).end()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_without_resume_an_interrupted_run_starts_anew(tmp_path):
+    Run(tmp_path).cut(ITERATIONS + 1)
+    again = Run(tmp_path, resume=False).end()
+    assert min(again.weights) == 1
+
+
+def test_a_resumed_run_draws_other_numbers_than_its_first_epochs(tmp_path):
+    Run(tmp_path, seed=3).cut(ITERATIONS + 1)
+    drawn = []
+    for seed in (3, 3, 4):
+        run = Run(tmp_path, seed=seed)
+        torch.manual_seed(3)
+        run.state.restore(run.trainer)
+        drawn.append(torch.rand(1).item())
+    torch.manual_seed(3)
+    assert drawn[0] == drawn[1]
+    assert len({drawn[0], drawn[2], torch.rand(1).item()}) == 3
