@@ -13,6 +13,7 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from monai_tasks.inference.autocast import lower_precision
+from monai_tasks.inference.configs import parse
 from monai_tasks.inference.engine import Engine
 from monai_tasks.inference.runner import infer
 from monai_tasks.io.tables import read_table
@@ -134,7 +135,7 @@ def test_throughput_is_shown(bundle, trained, device, say):
     weights = bundle.weights if bundle.weights.is_file() else trained / "model.pt"
     engine = Engine(bundle, weights, device)
     image = bundle.metadata["network_data_format"]["inputs"]["image"]
-    size = engine._parser.get_parsed_content("inference_window")
+    size = parse(bundle, ["inference"], device, {}).get_parsed_content("inference_window")
     window = {"image": torch.randn(image["num_channels"], *size)}
     took = seconds(lambda: engine.predict(window), device)
     say(f"{device}: {1 / took:.1f} windows of {'x'.join(map(str, size))} a second, {1000 * took:.1f} ms each")

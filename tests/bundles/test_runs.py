@@ -26,7 +26,15 @@ pytestmark = pytest.mark.slow
 
 STANDARD = {"train", "evaluate", "inference", "multi_gpu_train"}
 OVERRIDES = [(bundle, name) for bundle in find_bundles() for name in bundle.configs if name not in STANDARD]
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "monai.bundle"]
+TORCHRUN = [
+    "-m",
+    "torch.distributed.run",
+    "--standalone",
+    "--local-addr=127.0.0.1",
+    "--nproc_per_node=2",
+    "-m",
+    "monai.bundle",
+]
 
 
 class Ran(NamedTuple):
