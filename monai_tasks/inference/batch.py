@@ -16,7 +16,7 @@ from tqdm import tqdm
 from monai_tasks.datasets.cases import Case
 from monai_tasks.inference.engine import IMAGE, PRED, Chains, Engine
 from monai_tasks.inference.identity import stamp
-from monai_tasks.inference.reasons import is_out_of_memory, reason
+from monai_tasks.inference.reasons import chain, is_out_of_memory, reason
 from monai_tasks.inference.results import DONE, FAILED, SKIPPED, Journal, ResultsTable
 from monai_tasks.inference.stream import stream
 from monai_tasks.inference.writers import SegmentationWriter, Source
@@ -35,6 +35,7 @@ class _Task:
     case: Case
     stamp: str
     seconds: float = 0.0
+    row: dict[str, Any] | None = None
 
     @property
     def source(self) -> str:
@@ -58,6 +59,7 @@ class Batch:
     journal: Journal
     run_id: str
     counts: dict[str, int] = field(default_factory=lambda: {DONE: 0, FAILED: 0, SKIPPED: 0})
+    _under_way: dict[int, _Task] = field(default_factory=dict)
 
     def run(self, cases: Sequence[Case], jobs: int, overwrite: bool, progress: bool) -> list[tuple[str, str]]:
         """Take all cases through; returns those that failed and why."""
@@ -70,15 +72,22 @@ class Batch:
         ):
             tasks = self._unfinished(cases, overwrite, table, bar)
             passing = stream(tasks, chains, self.read, self.compute, self.write, jobs, initializer)
-            with closing(passing):
-                for task, future in passing:
-                    error = future.exception()
-                    row = future.result() if error is None else self._failed(task, error)
-                    self.counts[row["status"]] += 1
-                    table.add(task.index, row)
-                    if error is not None:
-                        failures.append((row["case"], row["reason"]))
-                    bar.update()
+            try:
+                with closing(passing):
+                    for task, future in passing:
+                        error = future.exception()
+                        row = future.result() if error is None else self._failed(task, error)
+                        self.counts[row["status"]] += 1
+                        del self._under_way[task.index]
+                        table.add(task.index, row)
+                        if error is not None:
+                            failures.append((row["case"], row["reason"]))
+                        bar.update()
+            finally:
+                # What was being written when the run was stopped is finished by now.
+                for task in self._under_way.values():
+                    if task.row is not None:
+                        table.add(task.index, task.row)
         return failures
 
     def _unfinished(
@@ -89,6 +98,10 @@ class Batch:
             task = _Task(index, case, stamp(case.paths))
             row = None if overwrite else self.journal.row(case.name, self.run_id, task.stamp)
             if row is None or not self.writer.prediction(case.name).is_file():
+                # In this order: a file without a record is made again, a record may not stand for other files.
+                self.journal.forget(case.name)
+                self.writer.discard(case.name)
+                self._under_way[index] = task
                 yield task
                 continue
             self.counts[SKIPPED] += 1
@@ -121,16 +134,18 @@ class Batch:
             "seconds": round(task.seconds, 3),
         } | measures
         self.journal.add(task.case.name, self.run_id, task.stamp, row)
-        return row | {"input": task.source}
+        task.row = row | {"input": task.source}
+        return task.row
 
     def _failed(self, task: _Task, error: BaseException) -> dict[str, Any]:
         logger.debug("case %s failed", task.case.name, exc_info=error)
         text = reason(error, task.source, self.engine.device)
-        # The frames of the error hold the image, and on a device the memory that the next case needs.
-        traceback.clear_frames(error.__traceback__)
+        # The frames of the error and its causes hold the image, and on a device the memory that the next case needs.
+        for link in chain(error):
+            traceback.clear_frames(link.__traceback__)
         if is_out_of_memory(error) and self.engine.device.type == "cuda":
             torch.cuda.empty_cache()
-        # What an earlier run wrote was made in another way or from another image.
+        # The picture is written before the label map, and may be there.
         self.writer.discard(task.case.name)
         row = {"case": task.case.name, "input": task.source, "status": FAILED, "reason": text}
         return row | {"seconds": round(task.seconds, 3)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from monai_tasks.io.errors import InputError, input_error
@@ -25,8 +27,9 @@ def reason(error: BaseException, source: str, device: torch.device) -> str:
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
-    if is_out_of_memory(root):
-        place = f"on {device}" if isinstance(root, torch.OutOfMemoryError) else "in main memory"
+    if is_out_of_memory(error):
+        on_device = any(isinstance(link, torch.OutOfMemoryError) for link in chain(error))
+        place = f"on {device}" if on_device else "in main memory"
         other = "" if device.type == "cpu" else ", --device cpu"
         return f"out of memory {place}; try --jobs 1{other} or a smaller window (--set)"
     if isinstance(root, OSError) and root.strerror:
@@ -36,8 +39,19 @@ def reason(error: BaseException, source: str, device: torch.device) -> str:
     return _line(f"{type(root).__name__}: {root}")
 
 
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it, the first one last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on a device or in the machine."""
+    """Whether memory ran out, on a device or in the machine, here or in what led to the error."""
+    return any(_says_out_of_memory(link) for link in chain(error))
+
+
+def _says_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _NO_MEMORY)

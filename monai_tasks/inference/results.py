@@ -6,9 +6,12 @@ import csv
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TextIO
+
+from monai_tasks.io.files import atomic_path
 
 try:
     import fcntl
@@ -67,7 +70,18 @@ class Journal:
 
     def add(self, case: str, run: str, image: str, row: Mapping[str, Any]) -> None:
         """Record a finished case. Safe to call from several threads."""
-        line = json.dumps({"case": case, "run": run, "image": image, "row": dict(row)}) + "\n"
+        self._append({"case": case, "run": run, "image": image, "row": dict(row)})
+
+    def forget(self, case: str) -> None:
+        """Strike out the record of a case that is about to be made anew.
+
+        A kill between writing its files and recording them would leave the new files under the old record.
+        """
+        if self._records.pop(case, None):
+            self._append({"case": case, "run": None, "image": None, "row": None})
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        line = json.dumps(record) + "\n"
         with self._lock:
             self._stream.write(line.encode("ascii"))
             self._stream.flush()
@@ -101,7 +115,9 @@ def _locked(stream: BinaryIO) -> bool:
 
 
 class ResultsTable:
-    """`results.csv`, written row by row in the order of the cases, whatever the order the rows come in.
+    """`results.csv`, in the order of the cases, whatever the order the rows come in.
+
+    The table of an earlier run stays until this one ends, well or not; then this one takes its place.
 
     Args:
         folder: the output folder.
@@ -109,12 +125,14 @@ class ResultsTable:
     """
 
     def __init__(self, folder: Path, measures: Sequence[str]) -> None:
-        self._stream: TextIO = (folder / RESULTS).open("w", encoding="utf-8", newline="")
+        self._file = ExitStack()
+        path = self._file.enter_context(atomic_path(folder / RESULTS))
+        # An input's name need not be UTF-8.
+        self._stream: TextIO = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
         self._writer = csv.DictWriter(
             self._stream, [*COLUMNS, *measures], restval="", extrasaction="ignore", lineterminator="\n"
         )
         self._writer.writeheader()
-        self._stream.flush()
         self._next = 0
         self._early: dict[int, Mapping[str, Any]] = {}
 
@@ -125,9 +143,10 @@ class ResultsTable:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write what still waits for an earlier case too: the run ends here."""
-        for index in sorted(self._early):
-            self._writer.writerow(self._early[index])
-        self._stream.close()
+        # The error of the run is no error of the table, and does not go into these.
+        with self._file, self._stream:
+            for index in sorted(self._early):
+                self._writer.writerow(self._early[index])
 
     def add(self, index: int, row: Mapping[str, Any]) -> None:
         """Take the row of the case with a number, counted from 0."""
@@ -135,4 +154,3 @@ class ResultsTable:
         while self._next in self._early:
             self._writer.writerow(self._early.pop(self._next))
             self._next += 1
-        self._stream.flush()

@@ -95,7 +95,9 @@ class SegmentationWriter:
             GridError: if the label map is not on the grid of the input, or holds an unknown value.
         """
         labels = self._checked(pred, source)
-        if source.picture is not None:
+        if source.picture is None:
+            self.picture(case).unlink(missing_ok=True)
+        else:
             overlay(source.picture, labels, self.labels, self.picture(case), affine=source.affine)
         save_labels(self.prediction(case), labels, source.affine)
         millilitres = abs(np.linalg.det(source.affine[:3, :3])) / 1000

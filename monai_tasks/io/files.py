@@ -67,7 +67,9 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
         ValueError: if `content` holds NaN or infinity.
         TypeError: if `content` holds something that JSON has no form for.
     """
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # Lone surrogates, as a file name has that is not UTF-8, are escaped in the form that JSON has for them.
+    write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -1,4 +1,7 @@
-"""Tables as CSV files: UTF-8, one header line, written atomically."""
+"""Tables as CSV files: UTF-8, one header line, written atomically.
+
+A file name need not be UTF-8; its bytes are kept as they are in both directions.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ def write_table(
     Raises:
         ValueError: if a row has a column that is not in `columns`.
     """
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
         writer = csv.DictWriter(stream, fieldnames=list(columns), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -41,17 +47,17 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
         One dictionary from column to text a row.
 
     Raises:
-        InputError: if the file is missing, not text, has no header, or a row does not fit the header.
+        InputError: if the file is missing, no table, has no header, or a row does not fit the header.
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
             columns = reader.fieldnames or []
             rows = list(reader)
     except FileNotFoundError as cause:
         raise InputError(path, "no such file", "a CSV table") from cause
-    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+    except (OSError, csv.Error) as cause:
         raise InputError(path, f"not readable as a table ({cause})", "a CSV table in UTF-8") from cause
     if not columns:
         raise InputError(path, "an empty file", "a CSV table with a header line")

@@ -7,7 +7,7 @@ import errno
 import pytest
 import torch
 
-from monai_tasks.inference.reasons import reason
+from monai_tasks.inference.reasons import is_out_of_memory, reason
 from monai_tasks.inference.writers import GridError
 from monai_tasks.io.errors import InputError
 
@@ -55,6 +55,16 @@ def test_an_input_error_is_found_behind_monais_own() -> None:
 def test_known_errors_are_translated(error: Exception, device: torch.device, expected: str) -> None:
     assert reason(error, "a.nii", device) == expected
     assert reason(_wrapped(error), "a.nii", device) == expected
+
+
+def test_memory_that_ran_out_is_seen_behind_other_errors() -> None:
+    assert is_out_of_memory(_wrapped(torch.OutOfMemoryError("CUDA out of memory.")))
+    # As code raises it that cleans up after an error and fails.
+    error = KeyError("image")
+    error.__context__ = MemoryError()
+    assert is_out_of_memory(error)
+    assert reason(error, "a.nii", CPU).startswith("out of memory in main memory")
+    assert not is_out_of_memory(_wrapped(KeyError("image")))
 
 
 def test_a_reason_is_one_short_line() -> None:

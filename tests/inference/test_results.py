@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -78,17 +79,47 @@ def _row(name: str) -> dict[str, object]:
     return {"case": name, "input": f"{name}.nii", "status": "done", "seconds": 1.0, "volume_ml_x": 2.5}
 
 
-def test_rows_are_written_at_once_and_in_order(tmp_path: Path) -> None:
+def test_rows_are_in_the_order_of_the_cases(tmp_path: Path) -> None:
     with ResultsTable(tmp_path, ["volume_ml_x"]) as table:
         table.add(1, _row("b"))
-        assert read_table(tmp_path / RESULTS) == []
         table.add(0, _row("a"))
-        assert [row["case"] for row in read_table(tmp_path / RESULTS)] == ["a", "b"]
         table.add(2, {"case": "c", "status": "failed", "reason": 'no "voxels", at all'})
     rows = read_table(tmp_path / RESULTS)
+    assert [row["case"] for row in rows] == ["a", "b", "c"]
     assert list(rows[0]) == ["case", "input", "status", "reason", "seconds", "volume_ml_x"]
     assert [row["volume_ml_x"] for row in rows] == ["2.5", "2.5", ""]
     assert rows[2]["reason"] == 'no "voxels", at all'
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, ValueError])
+def test_the_table_of_an_earlier_run_stays_until_this_one_ends(
+    tmp_path: Path, error: type[BaseException] | None
+) -> None:
+    with ResultsTable(tmp_path, []) as table:
+        table.add(0, _row("old"))
+    with pytest.raises(error) if error else nullcontext(), ResultsTable(tmp_path, []) as table:
+        table.add(0, _row("new"))
+        assert [row["case"] for row in read_table(tmp_path / RESULTS)] == ["old"]
+        if error:
+            raise error
+    assert [row["case"] for row in read_table(tmp_path / RESULTS)] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == [RESULTS]
+
+
+def test_a_record_that_was_struck_out_is_gone_for_later_runs_too(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.add("a", "run", "image", {"seconds": 1})
+        journal.add("b", "run", "image", {"seconds": 2})
+    with Journal(tmp_path) as journal:
+        journal.forget("a")
+        journal.forget("never recorded")
+        assert journal.row("a", "run", "image") is None
+    with Journal(tmp_path) as journal:
+        assert journal.row("a", "run", "image") is None
+        assert journal.row("b", "run", "image") == {"seconds": 2}
+        journal.add("a", "run", "image", {"seconds": 3})
+    with Journal(tmp_path) as journal:
+        assert journal.row("a", "run", "image") == {"seconds": 3}
 
 
 def test_rows_behind_a_missing_one_are_kept_when_the_run_ends(tmp_path: Path) -> None:

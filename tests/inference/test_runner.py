@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,9 @@ import pytest
 import torch
 
 from monai_tasks.inference import batch
+from monai_tasks.inference.batch import Batch
 from monai_tasks.inference.engine import Engine
-from monai_tasks.inference.results import RESULTS
+from monai_tasks.inference.results import RESULTS, Journal
 from monai_tasks.inference.runner import Summary, infer
 from monai_tasks.io.tables import read_table
 
@@ -271,7 +273,7 @@ def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert len(read_table(out / RESULTS)) < 5
+    assert not (out / RESULTS).exists()
     half = out / "predictions" / ".case_4.1-abcdef01.tmp.nii.gz"
     half.write_bytes(b"half written")
     kept = {path.name: path.stat().st_mtime_ns for path in out.glob("predictions/[!.]*")}
@@ -301,7 +303,64 @@ def test_an_interrupt_leaves_nothing_half_written(
         with pytest.raises(KeyboardInterrupt):
             _infer(bundle, images, tmp_path / "out")
     assert sorted(_labels(tmp_path / "out")) == ["case_0.nii.gz", "case_1.nii.gz", "case_2.nii.gz"]
+    assert [row["case"] for row in read_table(tmp_path / "out" / RESULTS)] == ["case_0", "case_1", "case_2"]
     assert _infer(bundle, images, tmp_path / "out").skipped == 3
+
+
+class _Killed(BaseException):
+    """Stands for a kill: nothing that runs on after errors catches it."""
+
+
+def test_a_kill_between_writing_and_recording_leaves_no_label_map_under_an_older_record(
+    bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, out = images / "case_0.nii.gz", tmp_path / "out"
+    _infer(bundle, image, out)
+    first = _labels(out)["case_0.nii.gz"]
+    state = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    torch.save({**state, "bias": state["bias"] + torch.tensor([0.0, 1.0, 1.0])}, tmp_path / "other.pt")
+
+    def killed(*arguments: object) -> None:
+        raise _Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", killed)
+        patch.setattr(Batch, "_failed", killed)
+        with pytest.raises(_Killed):
+            _infer(bundle, image, out, weights=tmp_path / "other.pt")
+    assert not np.array_equal(_labels(out)["case_0.nii.gz"], first)
+    assert _infer(bundle, image, out).done == 1
+    np.testing.assert_array_equal(_labels(out)["case_0.nii.gz"], first)
+
+
+def test_another_image_of_the_same_name_is_computed(bundle: Path, images: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy2(images / "case_4.nii.gz", other / "case_0.nii.gz")
+    _infer(bundle, images, tmp_path / "out", preview=True)
+    summary = _infer(bundle, other, tmp_path / "out")
+    assert (summary.done, summary.skipped) == (1, 0)
+    found = _labels(tmp_path / "out")
+    assert found["case_0.nii.gz"].shape == found["case_4.nii.gz"].shape
+    assert [row["case"] for row in read_table(summary.results)] == ["case_0"]
+    # The picture of the first one is not shown for the second.
+    assert not (tmp_path / "out" / "previews" / "case_0.png").exists()
+    assert "case_0.png" not in summary.page.read_text()
+
+
+def test_a_file_name_that_is_not_utf8_is_a_case_as_others(bundle: Path, images: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"scan_\xff.nii.gz")
+    try:
+        (images / "case_4.nii.gz").rename(images / name)
+        (images / os.fsdecode(b"broken_\xfe.nii.gz")).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    summary = _infer(bundle, images, tmp_path / "out", preview=True)
+    assert (summary.done, summary.failed) == (5, 1)
+    rows = {row["input"]: row for row in read_table(summary.results)}
+    assert rows[str(images / name)]["status"] == "done"
+    assert summary.page.is_file()
+    assert _infer(bundle, images, tmp_path / "out").skipped == 5
 
 
 def test_results_inside_the_folder_of_images_are_no_inputs(bundle: Path, images: Path) -> None:

@@ -101,6 +101,15 @@ def test_discards_both_files_of_a_case(grids: dict, tmp_path: Path) -> None:
     writer.discard("a")
 
 
+def test_without_previews_no_picture_of_an_earlier_label_map_stays(grids: dict, tmp_path: Path) -> None:
+    grid = grids["RAS"]
+    labels = _meta(np.ones((1, *grid.array.shape), np.float32), grid.affine)
+    for preview in (True, False):
+        writer = SegmentationWriter(tmp_path, LABELS, preview)
+        writer.write("a", labels, writer.source(_meta(grid.array, grid.affine)))
+        assert writer.picture("a").exists() == preview
+
+
 def test_a_kind_without_a_writer_is_refused(bundle: Path) -> None:
     assert writer_class(Bundle(bundle)) is SegmentationWriter
     other = bundle.rename(bundle.with_name("mini_regression"))

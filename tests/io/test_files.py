@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 
 import nibabel as nib
 import numpy as np
@@ -54,6 +56,12 @@ def test_text_and_json(tmp_path):
     assert (tmp_path / "a.txt").read_bytes() == "Größe".encode()
     write_json(tmp_path / "a.json", {"b": [1, None]})
     assert (tmp_path / "a.json").read_text() == '{\n  "b": [\n    1,\n    null\n  ]\n}\n'
+
+
+def test_json_holds_names_that_are_not_utf8(tmp_path):
+    name = "ä_" + os.fsdecode(b"\xff")
+    write_json(tmp_path / "a.json", {"image": name})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"image": name}
 
 
 def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
