@@ -55,7 +55,8 @@ def command(
     prediction and a file that cannot be compared are listed with the reason; the exit status is then 1. Means come
     with bootstrap 95 % intervals.
 
-    With `--config t1t2`, or `--set label_groups=[[17],[53]]`, references hold other values than the label maps.
+    References that hold other values than the label maps need `label_groups` and `label_names`, as in
+    `--config t1t2`, or both by `--set`.
     """
     options.start_logging(verbosity)
     if verbosity < 1:

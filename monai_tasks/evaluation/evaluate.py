@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from monai_tasks import __version__
@@ -18,15 +20,17 @@ from monai_tasks.evaluation.pairing import Pair, find_pairs
 from monai_tasks.evaluation.results_page import write_results_page
 from monai_tasks.evaluation.segmentation import METRICS, VOLUMES, evaluate_case, read_label_map
 from monai_tasks.evaluation.summary import label_means, summarise
-from monai_tasks.inference.configs import CONFIG, parse
+from monai_tasks.inference.configs import CONFIG, ConfigError, parse
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import write_json
+from monai_tasks.io.grid import farthest_corner, is_apart
 from monai_tasks.io.tables import write_table
 from monai_tasks.io.volume_reader import VolumeReader
 from monai_tasks.report.plots import box_plots
 from monai_tasks.report.preview import overlay
 
 TABLE, STATISTICS, PLOTS, PAGE = "metrics.csv", "summary.json", "boxplots.png", "report.html"
+GROUPS, NAMES = "label_groups", "label_names"
 COLUMNS = ("case", "status", "reason", "label", "label_name", *METRICS, *VOLUMES, "prediction", "reference")
 
 
@@ -84,9 +88,11 @@ def evaluate(
         predictions: folder of label maps, or the output folder of `infer`.
         references: folder of label maps, or a datalist; see `find_pairs` for how cases are matched.
         output: folder to write to; made if missing.
-        configs: override configs of the bundle, as for `infer`. With these or `settings`, `label_groups` says which
-            values of the references make each label (others are background), and `label_names` how it is called.
-        settings: config ids and their values, for example `{"label_groups": [[17], [53]]}`.
+        configs: override configs of the bundle, as for `infer`. Where these or `settings` give `label_groups`, it
+            says which values of the references make each label (others are background); `label_names` says how each
+            is called.
+        settings: config ids and their values, for example
+            `{"label_groups": [[17], [53]], "label_names": ["left", "right"]}`.
         images: folder of the images, for the pictures.
         worst: how many of the cases with the lowest Dice are pictured.
         seed: of the bootstrap.
@@ -97,7 +103,7 @@ def evaluate(
 
     Raises:
         BundleError: when there is no such bundle.
-        ConfigError: when a config or an id is not there.
+        ConfigError: when a config or an id is not there, or the groups and names of labels differ in number.
         InputError: when there is nothing to compare.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
@@ -130,14 +136,28 @@ def evaluate(
 def _labels(
     bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]
 ) -> tuple[dict[int, str], dict[int, int] | None]:
-    """Value to name of each label, and the references' values to labels where a config says so."""
+    """Value to name of each label, and the references' values to labels where a config or setting gives them."""
     if not configs and not settings:
         return bundle.labels, None
-    needed = ("label_groups", "label_names")
-    parser = parse(bundle, (CONFIG, *configs), torch.device("cpu"), settings, needed)
-    groups, names = (parser.get_parsed_content(name) for name in needed)
-    mapping = {value: label for label, group in enumerate(groups, start=1) for value in group}
-    return dict(enumerate(names[: len(groups)], start=1)), mapping
+    parser = parse(bundle, (CONFIG, *configs), torch.device("cpu"), settings)
+    given = _gives_groups(bundle, configs, settings)
+    names = parser.get_parsed_content(NAMES) if NAMES in parser else None
+    groups = parser.get_parsed_content(GROUPS) if GROUPS in parser else None
+    if (groups is not None and names is not None and len(groups) != len(names)) or (given and names is None):
+        raise ConfigError(
+            f"{bundle.name}: {GROUPS} {groups} with {NAMES} {names}; expected one name for each group"
+        )
+    labels = bundle.labels if names is None else dict(enumerate(names, start=1))
+    if not given:
+        return labels, None
+    return labels, {value: label for label, group in enumerate(groups, start=1) for value in group}
+
+
+def _gives_groups(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]) -> bool:
+    """Whether the groups are of this run, and not those that the bundle itself was trained with."""
+    ids = [key for name in configs for key in ConfigParser.load_config_file(str(bundle.config(name)))]
+    # MONAI marks a merge by a plus in front, and an id inside by `#` or `::`.
+    return any(re.split("#|::", key.lstrip("+"))[0] == GROUPS for key in [*ids, *settings])
 
 
 def _rows(
@@ -192,18 +212,19 @@ def _picture_worst(
 def _picture(pair: Pair, labels: Mapping[int, str], mapping: Mapping[int, int] | None, path: Path) -> None:
     predicted = read_label_map(pair.prediction, labels)
     true = read_label_map(pair.reference, labels, mapping)
-    ground = _ground(pair, predicted.values.shape)
+    ground = _ground(pair, predicted.values.shape, predicted.affine)
     overlay(ground, predicted.values, labels, path, reference=true.values, affine=predicted.affine)
 
 
-def _ground(pair: Pair, shape: tuple[int, ...]) -> np.ndarray:
+def _ground(pair: Pair, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
     """The image under the contours; black where it is unknown, unreadable or on another grid."""
+    black = np.zeros(shape, dtype=np.float32)
     if pair.image is not None:
         reader = VolumeReader()
         try:
-            array, _ = reader.get_data(reader.read(pair.image))
-        except InputError:
-            array = np.zeros(0)
-        if array.shape == shape:
+            array, metadata = reader.get_data(reader.read(pair.image))
+        except (InputError, OSError, MemoryError):
+            return black
+        if array.shape == shape and not is_apart(farthest_corner(shape, affine, metadata["affine"]), affine):
             return array
-    return np.zeros(shape, dtype=np.float32)
+    return black

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from monai_tasks.catalog import open_bundle
 from monai_tasks.evaluation.evaluate import COLUMNS, evaluate
 from monai_tasks.inference.configs import ConfigError
 from monai_tasks.io.tables import read_table
+from monai_tasks.io.volume_reader import VolumeReader
 
 
 @pytest.fixture
@@ -120,6 +122,85 @@ def test_an_unreadable_image_leaves_the_picture_without_ground(compare, case, tm
     (tmp_path / "scans" / "a.nii.gz").write_text("no image")
     assert compare(images=tmp_path / "scans").failed == 0
     assert (tmp_path / "result" / "worst" / "01.png").is_file()
+
+
+def test_an_image_on_another_grid_is_no_ground(compare, case, save, tmp_path):
+    case("a", 1)
+    scan = np.random.default_rng(0).normal(100, 20, (12, 14, 10)).astype(np.float32)
+    pictures = {}
+    same, turned = np.diag([-1.0, 1, 2, 1]), np.diag([1.0, 1, 2, 1])
+    moved = same.copy()
+    moved[0, 3] = 3.0
+    for name, affine in {"same": same, "moved": moved, "turned": turned}.items():
+        save("scans/a.nii.gz", scan, affine)
+        compare(images=tmp_path / "scans")
+        pictures[name] = (tmp_path / "result" / "worst" / "01.png").read_bytes()
+    (tmp_path / "scans" / "a.nii.gz").write_text("no image")
+    compare(images=tmp_path / "scans")
+    black = (tmp_path / "result" / "worst" / "01.png").read_bytes()
+    assert pictures["same"] != black
+    assert pictures["moved"] == black
+    assert pictures["turned"] == black
+
+
+def test_an_image_that_may_not_be_opened_does_not_end_the_evaluation(
+    compare, case, save, tmp_path, monkeypatch
+):
+    case("a", 1)
+    save("scans/a.nii.gz", np.random.default_rng(0).normal(100, 20, (12, 14, 10)).astype(np.float32))
+
+    class Refused(VolumeReader):
+        def get_data(self, img):
+            raise PermissionError(13, "Permission denied", str(img[0]))
+
+    monkeypatch.setattr("monai_tasks.evaluation.evaluate.VolumeReader", Refused)
+    assert compare(images=tmp_path / "scans").failed == 0
+    assert (tmp_path / "result" / "worst" / "01.png").is_file()
+
+
+def test_file_names_that_are_not_utf8_are_compared_as_others(compare, save, tmp_path):
+    good, bad = (os.fsdecode(name) for name in (b"scan_\xff", b"broken_\xfe"))
+    try:
+        for name in (good, bad):
+            save("out/plain.nii.gz").rename(tmp_path / "out" / f"{name}.nii.gz")
+            save("labels/plain.nii.gz").rename(tmp_path / "labels" / f"{name}.nii.gz")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    (tmp_path / "out" / f"{bad}.nii.gz").write_bytes(b"")
+    summary = compare()
+    assert (summary.done, summary.failed) == (1, 1)
+    done = [row for row in read_table(summary.table) if row["status"] == "done"]
+    assert done[0]["prediction"] == str(tmp_path / "out" / f"{good}.nii.gz")
+    assert summary.page.is_file()
+
+
+def test_an_unrelated_setting_does_not_map_the_references(compare, save, boxes, tmp_path, example_bundle):
+    config = {"label_groups": [[17], [53]], "label_names": ["anterior", "posterior"], "overlap": 0.25}
+    (example_bundle / "configs" / "inference.json").write_text(json.dumps(config))
+    save("out/a.nii.gz")
+    save("labels/a.nii.gz")
+    (tmp_path / "other.json").write_text('{"overlap": 0.5}')
+    for options in ({"settings": {"overlap": 0.5}}, {"configs": [str(tmp_path / "other.json")]}):
+        summary = compare(**options)
+        assert summary.statistics["labels"]["anterior"]["metrics"]["dice"]["mean"] == 1
+    assert list(compare(settings={"label_names": ["x", "y"]}).statistics["labels"]) == ["x", "y"]
+    save("labels/a.nii.gz", np.select([boxes() == 1, boxes() == 2], [2, 1], 0).astype(np.uint8))
+    for key, value in (("label_groups", [[2], [1]]), ("label_groups#0", [2])):
+        mapped = compare(settings={key: value, "label_groups#1": [1]})
+        assert mapped.statistics["labels"]["posterior"]["metrics"]["dice"]["mean"] == 1
+
+
+def test_groups_and_names_of_different_number_are_refused(compare, save, example_bundle, tmp_path):
+    save("out/a.nii.gz")
+    save("labels/a.nii.gz")
+    for names in (["left"], ["left", "right", "both"]):
+        (tmp_path / "sides.json").write_text(json.dumps({"label_groups": [[17], [53]], "label_names": names}))
+        with pytest.raises(ConfigError, match="expected one name for each group"):
+            compare(configs=[str(tmp_path / "sides.json")])
+    (tmp_path / "sides.json").write_text('{"label_groups": [[17], [53]]}')
+    with pytest.raises(ConfigError, match="label_names None; expected one name for each group"):
+        compare(configs=[str(tmp_path / "sides.json")])
+    assert not (tmp_path / "result").exists()
 
 
 def test_other_labels_and_reference_values(compare, save, boxes, tmp_path):
