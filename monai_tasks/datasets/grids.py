@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def header_of(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
         Spatial shape (X, Y, Z) and affine (4, 4), voxel to world in mm, RAS.
 
     Raises:
-        ValueError: if the file cannot be read or is no volume; the message starts with its folder and name.
+        ValueError: if the file cannot be read or is not one volume; the message starts with its folder and name.
     """
     try:
         image = nibabel.load(path)
@@ -33,6 +34,8 @@ def header_of(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
         raise ValueError(f"{_short(path)}: unreadable, damaged or no image") from error
     if len(image.shape) < 3:
         raise ValueError(f"{_short(path)}: {len(image.shape)} dimensions, not 3")
+    if any(size > 1 for size in image.shape[3:]):
+        raise ValueError(f"{_short(path)}: {math.prod(image.shape[3:])} volumes in one file, not 1")
     return image.shape[:3], image.affine
 
 

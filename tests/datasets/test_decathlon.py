@@ -21,10 +21,10 @@ def write(path, shape=(4, 5, 6), spacing=1.0):
 
 @pytest.fixture
 def source(tmp_path):
-    """Ten good cases of two channels and one, with the files that macOS leaves."""
+    """Ten good cases, some with a fourth axis of one, with the files that macOS leaves."""
     for number in range(10):
         write(
-            tmp_path / "set" / "imagesTr" / f"case_{number}.nii.gz", (4, 5, 6, 2) if number % 2 else (4, 5, 6)
+            tmp_path / "set" / "imagesTr" / f"case_{number}.nii.gz", (4, 5, 6, 1) if number % 2 else (4, 5, 6)
         )
         write(tmp_path / "set" / "labelsTr" / f"case_{number}.nii.gz")
         (tmp_path / "set" / "imagesTr" / f"._case_{number}.nii.gz").write_bytes(b"mac")
@@ -80,6 +80,8 @@ def test_cases_that_do_not_fit_are_rejected(source):
     write(labels / "shape.nii.gz")
     write(images / "affine.nii.gz", spacing=1.2)
     write(labels / "affine.nii.gz")
+    write(images / "channels.nii.gz", (4, 5, 6, 2))
+    write(labels / "channels.nii.gz")
     (images / "text.nii.gz").write_text("no image")
     write(labels / "text.nii.gz")
     result = decathlon.datalist(source)
@@ -88,6 +90,7 @@ def test_cases_that_do_not_fit_are_rejected(source):
         "only_label": "no image of this name in imagesTr",
         "shape": "grids differ: imagesTr/shape.nii.gz has shape 4x5x7, labelsTr/shape.nii.gz 4x5x6",
         "affine": "grids differ: imagesTr/affine.nii.gz and labelsTr/affine.nii.gz lie up to 1.41 mm apart",
+        "channels": "imagesTr/channels.nii.gz: 2 volumes in one file, not 1",
         "text": "imagesTr/text.nii.gz: unreadable, damaged or no image",
     }
     assert sum(len(result[part]) for part in ("training", "validation", "test")) == 10

@@ -62,10 +62,11 @@ def test_shapes_are_named(grids, folder):
     assert difference(first, second) == "grids differ: mri/a.nii.gz has shape 14x18x11, mri/b.nii.gz 14x18x12"
 
 
-def test_channels_are_no_part_of_the_grid(grids, folder):
+def test_several_volumes_in_a_file_are_refused(grids, folder):
     first = write(folder / "a.nii.gz", grids["RAS"])
+    assert difference(first, write(folder / "b.nii.gz", grids["RAS"], (14, 18, 11, 1))) is None
     second = write(folder / "b.nii.gz", grids["RAS"], (14, 18, 11, 4))
-    assert difference(first, second) is None
+    assert difference(first, second) == "mri/b.nii.gz: 4 volumes in one file, not 1"
 
 
 @pytest.mark.parametrize("name", ["b.nii", "b.nii.gz", "b.mgz", "b.txt"])
