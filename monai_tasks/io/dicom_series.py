@@ -22,9 +22,6 @@ from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import check_content
 from monai_tasks.io.formats import DICOM_SUFFIXES, LPS_TO_RAS
 
-# Fields about the acquisition that are kept; none of them tells of a person.
-HEADER_FIELDS = ("Modality", "MagneticFieldStrength", "RepetitionTime", "EchoTime", "SliceThickness")
-
 # Objects with pixels that are no images of a body: segmentations and dose maps.
 _DERIVED_MODALITIES = ("SEG", "RTDOSE")
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -68,12 +65,10 @@ class SeriesVolume(NamedTuple):
         array: (X, Y, Z), that is columns, rows, slices, with rescale slope and intercept applied: float32, or
             the stored integers where nothing is rescaled.
         affine: (4, 4), voxel indices to RAS+ millimetres.
-        header: those of HEADER_FIELDS that the series has.
     """
 
     array: np.ndarray
     affine: np.ndarray
-    header: dict[str, str | float]
 
 
 def is_dicom_name(path: Path) -> bool:
@@ -171,7 +166,7 @@ def read_series(files: Sequence[Path]) -> SeriesVolume:
         files: single-frame files, or one enhanced multi-frame file, in any order.
 
     Returns:
-        The voxels, the affine and a few fields about the acquisition.
+        The voxels and the affine; nothing else of the headers.
 
     Raises:
         InputError: if a file cannot be read or decoded, or if the slices do not make one complete volume (see
@@ -181,15 +176,7 @@ def read_series(files: Sequence[Path]) -> SeriesVolume:
     planes = [plane for path, dataset in datasets.items() for plane in planes_of(path, dataset)]
     source = files[0] if len(files) == 1 else files[0].parent
     planes, affine = stack_planes(source, planes)
-    array = _voxels(datasets, planes)
-    first = datasets[planes[0].path]
-    values = {name: first.get(name) for name in HEADER_FIELDS}
-    header = {
-        name: value if isinstance(value, str) else float(value)
-        for name, value in values.items()
-        if isinstance(value, (str, int, float))
-    }
-    return SeriesVolume(array, LPS_TO_RAS @ affine, header)
+    return SeriesVolume(_voxels(datasets, planes), LPS_TO_RAS @ affine)
 
 
 def _read_file(path: Path) -> FileDataset:

@@ -100,7 +100,7 @@ class VolumeReader(ImageReader):
 
     def _volume(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         if path.is_dir() or is_dicom_name(path):
-            array, affine, _ = read_series(series_of(path).files)
+            array, affine = read_series(series_of(path).files)
         else:
             array, affine = read_volume_file(path)
         _check_affine(path, affine)
