@@ -54,7 +54,12 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """Runs Python with the wheel installed in a folder of its own and found before anything else."""
+    """Runs Python with the wheel installed in a folder of its own and found before anything else.
+
+    The wheel comes without what it requires (`--no-deps`): that is taken from the environment of the tests. So
+    this shows that the package's own files are complete, and not that its requirements can be installed; they
+    are held to the imports and the pins below.
+    """
     site = tmp_path_factory.mktemp("site")
     child("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", site, wheel, cwd=site)
 

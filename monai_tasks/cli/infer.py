@@ -21,7 +21,11 @@ INTERRUPTED = 130  # what shells give for a command that Ctrl-C ended
 @click.option(
     "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
 )
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights instead of the bundle's own.")
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Weights instead of the bundle's own.",
+)
 @options.device
 @click.option(
     "--jobs",

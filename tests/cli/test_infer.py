@@ -134,6 +134,7 @@ def test_options_reach_the_run(bundle: Path, image: Path, tmp_path: Path) -> Non
         (["BUNDLE", "IMAGE", "-o", "OUT", "--device", "gpu"], "expected auto, cpu or cuda:N"),
         (["BUNDLE", "IMAGE", "-o", "OUT", "--device", "cuda:99"], "'cuda:99': torch .* finds"),
         (["BUNDLE", "IMAGE", "-o", "OUT", "--config", "absent"], "no config 'absent'"),
+        (["BUNDLE", "IMAGE", "-o", "OUT", "--weights", "absent.pt"], "'absent.pt' does not exist"),
         (["BUNDLE", "IMAGE", "-o", "OUT", "--set", "spacing"], "expected ID=VALUE"),
         (["BUNDLE", "IMAGE", "-o", "OUT", "--set", "nonsense=1"], "no config id 'nonsense'"),
     ],

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "monai", "ignite", "matplotlib", "scipy", "SimpleITK", "itk", "nibabel", "pydicom", "PIL"}
+HEAVY = {"torch", "monai", "ignite", "matplotlib", "numpy", "scipy"}
+HEAVY |= {"SimpleITK", "itk", "nibabel", "pydicom", "PIL"}
 
 CHILD = """
 import json, sys
