@@ -129,6 +129,8 @@ def server(bundle: Bundle, images: list[Path], studies: Path, tmp_path_factory: 
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(STUBS)},
+        # A shell's background job ignores Ctrl-C, and so would the command.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         ready = process.stdout.readline()
