@@ -19,6 +19,8 @@ from monai_tasks.inference.weights import load_weights
 from monai_tasks.io.errors import InputError
 
 IMAGE, PRED = "image", "pred"
+OUTPUT_DIR = "output_dir"
+CHANNELS = ("network_def::in_channels", "in_channels")
 NEEDED = ("network", "preprocessing", "inferer", "postprocessing")
 
 
@@ -96,6 +98,7 @@ class Engine:
         device: where the network runs.
         configs: names or paths of configs that are merged onto `inference.json`, in order.
         settings: config ids and their values, set last.
+        output_dir: for the config's id of this name, where it has one: what the transforms keep on disk goes there.
 
     Raises:
         ConfigError: if the merged config lacks a part or cannot be built.
@@ -109,10 +112,14 @@ class Engine:
         device: torch.device,
         configs: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
+        output_dir: Path | None = None,
     ) -> None:
         self.device = device
         self._bundle = bundle
-        self._parser = parse(bundle, (CONFIG, *configs), device, settings or {}, NEEDED)
+        settings = dict(settings or {})
+        self._parser = parse(bundle, (CONFIG, *configs), device, settings, NEEDED)
+        if output_dir is not None and OUTPUT_DIR in self._parser and OUTPUT_DIR not in settings:
+            self._parser.update({OUTPUT_DIR: str(output_dir)})
         self.network: torch.nn.Module = self._build("network").to(device).eval()
         self.inferer = self._build("inferer")
         preprocessing, postprocessing = self._build("preprocessing"), self._build("postprocessing")
@@ -169,7 +176,6 @@ class Engine:
             ) from cause
 
     def _channels(self) -> int | None:
-        """The number of channels that the network takes, where its definition says so."""
-        if "network_def::in_channels" not in self._parser:
-            return None
-        return int(self._build("network_def::in_channels"))
+        """The number of channels that the network takes, where the config says so."""
+        name = next((name for name in CHANNELS if name in self._parser), None)
+        return None if name is None else int(self._build(name))

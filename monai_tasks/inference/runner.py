@@ -112,7 +112,7 @@ def infer(
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     cases = find_cases(paths, exclude=[Path(output)])
     identity = Identity.of(opened, file, configs, settings or {})
-    engine = Engine(opened, file, place, configs, settings)
+    engine = Engine(opened, file, place, configs, settings, output_dir=Path(output))
     writer = make_writer(Path(output), engine.labels, preview)
     jobs = max(1, jobs or _default_jobs())
     with Journal(writer.output) as journal:
@@ -132,7 +132,11 @@ def _weights_of(bundle: Bundle, weights: str | Path | None) -> Path:
         return path
     if weights:
         raise WeightsError(f"{path}: no such file; expected weights that torch.save wrote")
-    raise WeightsError(f"{bundle.name}: no weights are shipped; expected a file of weights (--weights)")
+    name = bundle.name
+    raise WeightsError(
+        f"{path}: no such file, for {name} ships no weights; expected your own: make a datalist of labelled images "
+        f"(monai-tasks datalist), train (monai-tasks train {name} --datalist FILE -o RUN) and add --weights RUN/model.pt"
+    )
 
 
 def _default_jobs() -> int:

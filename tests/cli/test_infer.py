@@ -158,7 +158,8 @@ def test_weights_that_do_not_fit_end_the_run_before_it_begins(
     assert "model.pt: weights do not fit Conv3d" in result.stderr
     _weights(bundle).unlink()
     result = _run(bundle, image, "-o", tmp_path / "out", "--device", "cpu")
-    assert "no weights are shipped" in result.stderr
+    assert "ships no weights" in result.stderr
+    assert f"monai-tasks train {bundle.name} --datalist FILE -o RUN" in " ".join(result.stderr.split())
 
 
 def test_an_interrupt_says_how_to_go_on(bundle: Path, image: Path, tmp_path: Path, monkeypatch) -> None:

@@ -68,6 +68,21 @@ def test_refuses_another_number_of_channels(bundle: Path) -> None:
         _engine(bundle).predict({"image": torch.zeros(3, 4, 4, 4)})
 
 
+def test_the_number_of_channels_may_stand_beside_the_network(bundle: Path) -> None:
+    (bundle / "configs" / "made.json").write_text(json.dumps({"network_def": "$torch.nn.Conv3d(1, 3, 1)"}))
+    with pytest.raises(InputError, match="3 channels; expected 1"):
+        _engine(bundle, configs=["made"]).predict({"image": torch.zeros(3, 4, 4, 4)})
+
+
+def test_what_the_transforms_keep_goes_to_the_output_folder(bundle: Path, tmp_path: Path) -> None:
+    keeps = {"output_dir": "$@bundle_root + '/kept'", "label_names": "$[@output_dir]"}
+    (bundle / "configs" / "keeps.json").write_text(json.dumps(keeps))
+    assert _engine(bundle, configs=["keeps"]).labels == {1: f"{bundle}/kept"}
+    assert _engine(bundle, configs=["keeps"], output_dir=tmp_path).labels == {1: str(tmp_path)}
+    own = {"output_dir": "elsewhere"}
+    assert _engine(bundle, configs=["keeps"], settings=own, output_dir=tmp_path).labels == {1: "elsewhere"}
+
+
 def test_names_come_from_the_config_before_the_metadata(bundle: Path) -> None:
     assert _engine(bundle).labels == {1: "middle", 2: "bright"}
     (bundle / "configs" / "sides.json").write_text(json.dumps({"label_names": ["left", "right"]}))
