@@ -134,8 +134,8 @@ def _weights_of(bundle: Bundle, weights: str | Path | None) -> Path:
         raise WeightsError(f"{path}: no such file; expected weights that torch.save wrote")
     name = bundle.name
     raise WeightsError(
-        f"{path}: no such file, for {name} ships no weights; expected your own: make a datalist of labelled images "
-        f"(monai-tasks datalist), train (monai-tasks train {name} --datalist FILE -o RUN) and add --weights RUN/model.pt"
+        f"{path}: no such file, for {name} ships no weights; expected your own: list labelled images (monai-tasks "
+        f"datalist), train on them (monai-tasks train {name} --datalist FILE -o RUN), then add --weights RUN/model.pt"
     )
 
 
