@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
-LAYOUTS = ("decathlon", "ixi")
+LAYOUTS = ("decathlon", "ixi", "knee_mhd")
+# Layouts whose SOURCE may also be a file.
+WITH_MANIFEST = ("knee_mhd",)
 
 
 @click.command("datalist")
 @click.argument("layout", type=click.Choice(LAYOUTS))
-@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -29,6 +31,8 @@ def command(layout: str, source: Path, output: Path, seed: int, folds: int | Non
     \b
     decathlon  imagesTr/CASE.nii.gz beside labelsTr/CASE.nii.gz
     ixi        T1 and T2 as IXI names them, and SUBJECT/mri/aseg.mgz of FreeSurfer
+    knee_mhd   GROUP/CASE.mhd beside CASE_femur.mhd, CASE_tibia.mhd and CASE_fibula.mhd or CASE_maps.mhd,
+               or a CSV manifest; other volume files too
 
     Cases that cannot be used are listed with the reason, here and in the file.
     """
@@ -36,6 +40,10 @@ def command(layout: str, source: Path, output: Path, seed: int, folds: int | Non
 
     from monai_tasks.io.files import write_json
 
+    if source.is_file() and layout not in WITH_MANIFEST:
+        raise click.BadParameter(
+            f"{str(source)!r} is a file; expected a folder for layout {layout}.", param_hint="SOURCE"
+        )
     module = importlib.import_module(f"monai_tasks.datasets.{layout}")
     try:
         datalist = module.datalist(source, seed=seed, folds=folds)

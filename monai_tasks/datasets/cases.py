@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,9 +104,17 @@ def _find(path: Path, excluded: frozenset[str]) -> list[_Found]:
     return [_of_file(path)]
 
 
-def _search(folder: Path, excluded: frozenset[str]) -> Iterator[_Found]:
-    """The cases of a folder and its subfolders, sorted by path; links are followed, but not in circles."""
-    visited = set(excluded)
+def walk(folder: Path, exclude: Iterable[str] = ()) -> Iterator[tuple[Path, list[Path]]]:
+    """Go through a folder and its subfolders; links are followed, but not in circles.
+
+    Args:
+        folder: where to begin.
+        exclude: real paths of folders that are passed over.
+
+    Yields:
+        Each folder with its files, sorted by name. Names that begin with a dot are left out.
+    """
+    visited = set(exclude)
     for current, subfolders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(current)
         if real in visited:
@@ -114,10 +122,15 @@ def _search(folder: Path, excluded: frozenset[str]) -> Iterator[_Found]:
             continue
         visited.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        paths = [Path(current, name) for name in sorted(names) if not name.startswith(".")]
+        yield Path(current), [Path(current, name) for name in sorted(names) if not name.startswith(".")]
+
+
+def _search(folder: Path, excluded: frozenset[str]) -> Iterator[_Found]:
+    """The cases of a folder and its subfolders, sorted by path."""
+    for current, paths in walk(folder, excluded):
         yield from (_of_volume(path) for path in paths if volume_suffix(path))
         if any(is_dicom_name(path) for path in paths):
-            yield from _of_folder(Path(current))
+            yield from _of_folder(current)
 
 
 def _of_volume(path: Path) -> _Found:
@@ -187,7 +200,7 @@ def _names(cases: Sequence[_Found]) -> list[str]:
     depths = [0] * len(cases)
     while True:
         names = [
-            _safe("_".join([*reversed(folders[:depth]), case.stem]))
+            safe_name("_".join([*reversed(folders[:depth]), case.stem]))
             for case, folders, depth in zip(cases, parents, depths, strict=True)
         ]
         counts = Counter(name.casefold() for name in names)
@@ -202,8 +215,15 @@ def _names(cases: Sequence[_Found]) -> list[str]:
             depths[index] += 1
 
 
-def _safe(name: str) -> str:
-    """A name of letters, digits, dots, hyphens and underscores that does not begin with a dot."""
+def safe_name(name: str) -> str:
+    """A name of letters, digits, dots, hyphens and underscores that does not begin with a dot.
+
+    Args:
+        name: any text, such as the name of a subject.
+
+    Returns:
+        The text with underscores in place of all else, cut at its beginning where it is long.
+    """
     return re.sub(r"[^\w.-]+", "_", name)[-_LONGEST_NAME:].lstrip(".") or "case"
 
 

@@ -9,33 +9,45 @@ from typing import Any
 
 from monai.data import load_decathlon_datalist
 
-from monai_tasks.datasets import decathlon
+from monai_tasks.datasets import decathlon, ixi, knee_mhd
 from monai_tasks.datasets.cases import find_cases
 from monai_tasks.io.errors import InputError
 
 EXPECTED = "a datalist as `monai-tasks datalist` writes it"
 
+LAYOUTS = {"decathlon": decathlon.datalist, "ixi": ixi.datalist, "knee_mhd": knee_mhd.datalist}
+
+# What names things and must not be taken for a path, as MONAI does where a file or folder of this name is there.
+NAMES = ("subject", "source")
+
 
 def read_part(
-    datalist: str | Path | None, part: str, dataset_dir: str | Path | None = None, seed: int = 0
+    datalist: str | Path | None,
+    part: str,
+    dataset_dir: str | Path | None = None,
+    seed: int = 0,
+    layout: str = "decathlon",
 ) -> list[dict[str, Any]]:
     """The items of one part of a datalist.
 
     Args:
-        datalist: a datalist file, or None to split the folder `dataset_dir` as `monai-tasks datalist decathlon` does.
+        datalist: a datalist file, or None to split the folder `dataset_dir` as `monai-tasks datalist LAYOUT` does.
         part: `training`, `validation` or `test`.
-        dataset_dir: a folder in the layout of the Medical Segmentation Decathlon.
+        dataset_dir: a folder in that layout.
         seed: of the split of `dataset_dir`.
+        layout: a key of `LAYOUTS`.
 
     Returns:
-        Items with `image` (a path or a list of paths, one a channel), `label` and `subject`.
+        Items with `image` and `label` (each a path or a list of paths, one a channel) and `subject`.
 
     Raises:
         InputError: when the file is missing or no datalist, has no such part, or the part is empty or has an item
-            without an image or a label.
+            without an image or a label; when there is no such layout.
     """
     if datalist is None:
-        items = decathlon.datalist(dataset_dir, seed=seed).get(part, [])
+        if layout not in LAYOUTS:
+            raise InputError(dataset_dir, f"layout {layout!r}", f"one of {', '.join(LAYOUTS)}")
+        items = LAYOUTS[layout](dataset_dir, seed=seed).get(part, [])
         source = Path(dataset_dir)
     else:
         source = Path(datalist)
@@ -80,4 +92,8 @@ def _listed(source: Path, part: str) -> list[dict[str, Any]]:
         missing = [key for key in ("image", "label") if key not in item]
         if missing:
             raise InputError(source, f"item {number} of part {part!r} has no {missing[0]}", EXPECTED)
-    return load_decathlon_datalist(str(source), data_list_key=part) if items else []
+    if not items:
+        return []
+    listed = load_decathlon_datalist(str(source), data_list_key=part)
+    names = ({key: item[key] for key in NAMES if key in item} for item in items)
+    return [item | own for item, own in zip(listed, names, strict=True)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 PARTS = ("training", "validation", "test")
@@ -37,7 +38,10 @@ def shuffled(subjects: Iterable[str], seed: int = 0) -> list[str]:
 
 
 def split_by_subject(
-    items: Sequence[dict], seed: int = 0, fractions: Sequence[float] = FRACTIONS
+    items: Sequence[dict],
+    seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+    stratify: str | None = None,
 ) -> dict[str, list[dict]]:
     """Split items into training, validation and test so that a subject is in one part only.
 
@@ -48,6 +52,7 @@ def split_by_subject(
         items: datalist items, each with a `subject`.
         seed: of the order in which subjects are dealt out.
         fractions: shares of training, validation and test; they sum to 1.
+        stratify: key of the items, such as `source`, whose values are spread evenly over the parts.
 
     Returns:
         The items under the keys `training`, `validation` and `test`, in their order in `items`.
@@ -58,7 +63,7 @@ def split_by_subject(
     """
     if len(fractions) != len(PARTS) or min(fractions) < 0 or not math.isclose(sum(fractions), 1):
         raise ValueError(f"fractions {tuple(fractions)}; expected three numbers from 0 to 1 that sum to 1")
-    order = shuffled((item["subject"] for item in items), seed)
+    order = _order(items, seed, stratify)
     validation, test = (_share(len(order), fraction) for fraction in fractions[1:])
     training = len(order) - validation - test
     if training < (fractions[0] > 0):
@@ -70,13 +75,14 @@ def split_by_subject(
     return {part: [item for item in items if part_of[item["subject"]] == part] for part in PARTS}
 
 
-def add_folds(items: Sequence[dict], folds: int, seed: int = 0) -> list[dict]:
+def add_folds(items: Sequence[dict], folds: int, seed: int = 0, stratify: str | None = None) -> list[dict]:
     """Number the fold of every item; a subject is in one fold, and folds differ by one subject at most.
 
     Args:
         items: datalist items, each with a `subject`.
         folds: how many folds.
         seed: of the order in which subjects are dealt out.
+        stratify: key of the items whose values are spread evenly over the folds.
 
     Returns:
         Copies of the items, in their order, with `fold` from 0 to folds - 1.
@@ -85,7 +91,8 @@ def add_folds(items: Sequence[dict], folds: int, seed: int = 0) -> list[dict]:
         ValueError: if there are fewer than two folds, or fewer subjects than folds.
     """
     # The seed is marked, so that the folds are not dealt out in the order that the parts were.
-    order = shuffled((f"fold {item['subject']}" for item in items), seed)
+    marked = [{**item, "subject": f"fold {item['subject']}"} for item in items]
+    order = _order(marked, seed, stratify)
     if not 2 <= folds <= len(order):
         raise ValueError(f"{folds} folds of {len(order)} subjects; expected 2 to {len(order)} folds")
     fold_of = {subject: place % folds for place, subject in enumerate(order)}
@@ -101,6 +108,7 @@ def assemble(
     seed: int = 0,
     folds: int | None = None,
     fractions: Sequence[float] = FRACTIONS,
+    stratify: str | None = None,
 ) -> dict:
     """Make the datalist that is written to a file: the split items and what is known about the data set.
 
@@ -113,13 +121,14 @@ def assemble(
         folds: if given, training items carry a `fold`. Validation and test stay out of the folds: validation
             chooses when to stop in each of them, test is for the end.
         fractions: shares of training, validation and test.
+        stratify: key of the items whose values are spread evenly over parts and folds.
 
     Returns:
         The datalist, ready for JSON and for `monai.data.load_decathlon_datalist`.
     """
-    parts = split_by_subject(items, seed, fractions)
+    parts = split_by_subject(items, seed, fractions, stratify)
     if folds is not None:
-        parts["training"] = add_folds(parts["training"], folds, seed)
+        parts["training"] = add_folds(parts["training"], folds, seed, stratify)
     header = {"name": name, "labels": labels, "seed": seed, "fractions": list(fractions)}
     if folds is not None:
         header["folds"] = folds
@@ -139,6 +148,28 @@ def nothing_usable(rejected: Sequence[dict]) -> str:
         return "no cases found"
     first = rejected[0]
     return f"none of {len(rejected)} cases usable, such as {first['subject']} ({first['reason']})"
+
+
+def _order(items: Sequence[dict], seed: int, stratify: str | None) -> list[str]:
+    """The subjects in the order they are dealt out.
+
+    With `stratify` any stretch of the order holds each value in about the share it has of all subjects. A subject
+    with several values counts as a value of its own.
+    """
+    order = shuffled((item["subject"] for item in items), seed)
+    if stratify is None:
+        return order
+    values: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        values[item["subject"]].add(item[stratify])
+    groups: dict[frozenset[str], list[str]] = defaultdict(list)
+    for subject in order:
+        groups[frozenset(values[subject])].append(subject)
+    # Each group is laid out evenly from 0 to 1. Sorting is stable: where places are equal, the order stays.
+    places = {
+        subject: (rank + 0.5) / len(group) for group in groups.values() for rank, subject in enumerate(group)
+    }
+    return sorted(order, key=places.__getitem__)
 
 
 def _share(count: int, fraction: float) -> int:

@@ -1,4 +1,4 @@
-"""Volumes in single files (NIfTI, MGH, MetaImage, NRRD) to arrays, one value a voxel, in RAS+ millimetres."""
+"""Volumes in single files (NIfTI, MGH, MetaImage, NRRD) to arrays in RAS+ millimetres."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from monai_tasks.io.formats import FORMATS, LPS_TO_RAS, NIBABEL_SUFFIXES, volume
 _DECODING_ERRORS = (OSError, ValueError, TypeError, OverflowError, MemoryError, RuntimeError, struct.error)
 
 
-def read_volume_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read one file as a volume of one value a voxel.
+def read_volume_file(path: Path, allow_channels: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Read one file as a volume of one value a voxel, or of several where these are allowed.
 
     Args:
         path: a file with one of VOLUME_SUFFIXES.
+        allow_channels: take several values a voxel, or a fourth axis, as the channels of one volume.
 
     Returns:
-        The voxels (X, Y, Z) in the file's own type and order, and the (4, 4) matrix from voxel indices to
-        RAS+ millimetres.
+        The voxels (X, Y, Z), or (C, X, Y, Z) where there are several channels, in the file's own type and order,
+        and the (4, 4) matrix from voxel indices to RAS+ millimetres.
 
     Raises:
         InputError: if the file is missing, empty, of another kind, damaged, or not such a volume.
@@ -41,10 +42,29 @@ def read_volume_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not suffix:
         found = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
         raise InputError(path, _text_or(path, found), FORMATS)
-    return _read_nibabel(path) if suffix in NIBABEL_SUFFIXES else _read_itk(path)
+    read = _read_nibabel if suffix in NIBABEL_SUFFIXES else _read_itk
+    return read(path, allow_channels)
 
 
-def _read_nibabel(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def itk_affine(image: sitk.Image | sitk.ImageFileReader) -> np.ndarray:
+    """The matrix from voxel indices to millimetres of what SimpleITK has read.
+
+    Args:
+        image: of three dimensions or more; those after the third are left out. A reader that has read the header
+            will do.
+
+    Returns:
+        (4, 4), RAS+.
+    """
+    dimensions = image.GetDimension()
+    affine = np.eye(4)
+    direction = np.reshape(image.GetDirection(), (dimensions, dimensions))[:3, :3]
+    affine[:3, :3] = direction * image.GetSpacing()[:3]
+    affine[:3, 3] = image.GetOrigin()[:3]
+    return LPS_TO_RAS @ affine
+
+
+def _read_nibabel(path: Path, allow_channels: bool) -> tuple[np.ndarray, np.ndarray]:
     packed = path.name.lower().endswith("gz")
     try:
         if packed:
@@ -61,22 +81,23 @@ def _read_nibabel(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(path, found, f"a {volume_suffix(path)} volume") from cause
     if image.header.get_data_dtype().fields is not None:
         raise InputError(path, "colour voxels", "one value a voxel")
-    shape = _spatial_shape(path, image.shape)
+    shape, channels = _shape_and_channels(path, image.shape, allow_channels)
     try:
         if packed:
             # Decoding all at once checks the checksum at the file's end, which reading piece by piece skips.
             image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
-        array = np.asanyarray(image.dataobj).reshape(shape)
+        array = np.asanyarray(image.dataobj).reshape((*shape, channels))
     except EOFError as cause:
         raise InputError(path, "a truncated gzip file", "a complete file") from cause
     except (zlib.error, gzip.BadGzipFile) as cause:
         raise InputError(path, "a damaged gzip file", "a file that passes gzip's own check") from cause
     except (ImageFileError, HeaderDataError, *_DECODING_ERRORS) as cause:
         raise InputError(path, "damaged or incomplete voxels", _bytes_of(image, shape)) from cause
+    array = array[..., 0] if channels == 1 else np.moveaxis(array, -1, 0)
     return array, np.array(image.affine, dtype=np.float64)
 
 
-def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_itk(path: Path, allow_channels: bool) -> tuple[np.ndarray, np.ndarray]:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -84,9 +105,11 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except RuntimeError as cause:
         found = _text_or(path, "a header that cannot be read")
         raise InputError(path, found, f"a {volume_suffix(path)} volume") from cause
-    if reader.GetNumberOfComponents() != 1:
-        raise InputError(path, f"{reader.GetNumberOfComponents()} values a voxel", "one value a voxel")
-    shape = _spatial_shape(path, reader.GetSize())
+    components = reader.GetNumberOfComponents()
+    if components != 1 and not allow_channels:
+        raise InputError(path, f"{components} values a voxel", "one value a voxel")
+    # Where a voxel has several values, a fourth axis is one too many.
+    shape, volumes = _shape_and_channels(path, reader.GetSize(), allow_channels and components == 1)
     try:
         image = reader.Execute()
     except _DECODING_ERRORS as cause:
@@ -94,16 +117,18 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             path, found, "a complete file, with its data file beside it where it has one"
         ) from cause
-    dimensions = image.GetDimension()
-    affine = np.eye(4)
-    direction = np.reshape(image.GetDirection(), (dimensions, dimensions))[:3, :3]
-    affine[:3, :3] = direction * image.GetSpacing()[:3]
-    affine[:3, 3] = image.GetOrigin()[:3]
-    return sitk.GetArrayFromImage(image).T.reshape(shape), LPS_TO_RAS @ affine
+    # Of several values a voxel SimpleITK's array has the values last, and so they come first here.
+    array = sitk.GetArrayFromImage(image).T
+    if components != 1:
+        return array.reshape((components, *shape)), itk_affine(image)
+    array = array.reshape((*shape, volumes))
+    return array[..., 0] if volumes == 1 else np.moveaxis(array, -1, 0), itk_affine(image)
 
 
-def _spatial_shape(path: Path, shape: Sequence[int]) -> tuple[int, int, int]:
-    """The three sizes of a volume, without trailing axes of one voxel."""
+def _shape_and_channels(
+    path: Path, shape: Sequence[int], allow_channels: bool
+) -> tuple[tuple[int, int, int], int]:
+    """The three sizes of a volume and the number of its volumes, without axes of one voxel after the third."""
     sizes = tuple(int(size) for size in shape)
     text = " x ".join(map(str, sizes))
     if any(size < 1 for size in sizes):
@@ -112,14 +137,14 @@ def _spatial_shape(path: Path, shape: Sequence[int]) -> tuple[int, int, int]:
         sizes = sizes[:-1]
     if len(sizes) < 3:
         raise InputError(path, f"one plane ({text})", "a volume of several slices")
-    if len(sizes) > 3:
-        volumes = int(np.prod(sizes[3:]))
-        raise InputError(
-            path, f"{len(sizes)} dimensions, {volumes} volumes ({text})", "one volume, 3 dimensions"
-        )
-    if min(sizes) < 2:
+    more = [size for size in sizes[3:] if size > 1]
+    volumes = int(np.prod(more))
+    if len(more) > int(allow_channels):
+        expected = "one volume, 3 dimensions" + (", and one of channels" if allow_channels else "")
+        raise InputError(path, f"{len(sizes)} dimensions, {volumes} volumes ({text})", expected)
+    if min(sizes[:3]) < 2:
         raise InputError(path, f"one plane ({text})", "a volume of several slices")
-    return sizes
+    return sizes[:3], volumes
 
 
 def _bytes_of(image: nib.spatialimages.SpatialImage, shape: tuple[int, int, int]) -> str:

@@ -36,11 +36,14 @@ class VolumeReader(ImageReader):
 
     Args:
         allow_constant: take volumes whose voxels are all equal. For labels, which may be empty.
+        allow_channels: where a case is one file, take several values a voxel, or a fourth axis, as its channels.
+            Without it such a file is refused.
     """
 
-    def __init__(self, allow_constant: bool = False) -> None:
+    def __init__(self, allow_constant: bool = False, allow_channels: bool = False) -> None:
         super().__init__()
         self.allow_constant = allow_constant
+        self.allow_channels = allow_channels
 
     def verify_suffix(self, filename: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> bool:
         """Take every path: one that cannot be read is refused with a reason, not left to another reader.
@@ -75,36 +78,38 @@ class VolumeReader(ImageReader):
             img: the paths of the channels.
 
         Returns:
-            The voxels, (X, Y, Z) for one path and (C, X, Y, Z) for several, and MONAI's metadata: `affine`
-            and `original_affine` (voxel indices to RAS+ millimetres), `spatial_shape`, `space` and
-            `original_channel_dim`.
+            The voxels, (X, Y, Z) for one channel and (C, X, Y, Z) for several paths, or for the several channels
+            of one file where these are allowed; and MONAI's metadata: `affine` and `original_affine` (voxel
+            indices to RAS+ millimetres), `spatial_shape`, `space` and `original_channel_dim`.
 
         Raises:
             InputError: if a path cannot be read as such a volume, if its voxels are not finite or (unless
                 allowed) all equal, or if the channels do not lie on one grid.
         """
-        volumes = [self._volume(path) for path in img]
+        # Of several files each is one channel.
+        volumes = [self._volume(path, self.allow_channels and len(img) == 1) for path in img]
         array, affine = volumes[0]
         for path, (other, other_affine) in zip(img[1:], volumes[1:], strict=True):
             _check_same_grid(path, other.shape, other_affine, img[0], array.shape, affine)
-        channel_dim = float("nan") if len(volumes) == 1 else 0
+        stacked = array if len(volumes) == 1 else np.stack([volume for volume, _ in volumes])
+        channel_dim = float("nan") if stacked.ndim == 3 else 0
         metadata = {
             MetaKeys.AFFINE: affine.copy(),
             MetaKeys.ORIGINAL_AFFINE: affine.copy(),
-            MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape),
+            MetaKeys.SPATIAL_SHAPE: np.asarray(stacked.shape[-3:]),
             MetaKeys.SPACE: SpaceKeys.RAS,
             MetaKeys.ORIGINAL_CHANNEL_DIM: channel_dim,
         }
-        stacked = array if len(volumes) == 1 else np.stack([volume for volume, _ in volumes])
         return stacked, {str(key.value): value for key, value in metadata.items()}
 
-    def _volume(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    def _volume(self, path: Path, allow_channels: bool) -> tuple[np.ndarray, np.ndarray]:
         if path.is_dir() or is_dicom_name(path):
             array, affine = read_series(series_of(path).files)
         else:
-            array, affine = read_volume_file(path)
+            array, affine = read_volume_file(path, allow_channels)
         _check_affine(path, affine)
-        _check_values(path, array, self.allow_constant)
+        for channel in array if array.ndim == 4 else [array]:
+            _check_values(path, channel, self.allow_constant)
         return array, affine
 
 

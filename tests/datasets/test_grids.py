@@ -28,7 +28,8 @@ def test_the_same_grid_agrees_in_every_format(grids, folder, orientation, name):
     first = write(folder / "a.nii.gz", grids[orientation])
     second = write(folder / name, grids[orientation])
     assert difference(first, second) is None
-    shape, affine = header_of(second)
+    shape, affine, channels = header_of(second)
+    assert channels == 1
     assert shape == grids[orientation].array.shape
     np.testing.assert_allclose(affine, grids[orientation].affine, atol=1e-4)
 
