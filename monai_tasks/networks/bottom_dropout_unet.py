@@ -12,8 +12,8 @@ from monai.utils import ensure_tuple_rep
 class BottomDropoutUNet(UNet):
     """MONAI's `UNet` whose only dropout follows the layer at the bottom.
 
-    `UNet(dropout=...)` puts one behind every convolution, which a network of 200,000 parameters has little to spare
-    for. Here single values of the coarsest feature map are dropped, not whole channels of it, and the rest is MONAI's.
+    `UNet(dropout=...)` puts one behind every convolution. Here it is `torch.nn.Dropout` on the coarsest feature map
+    alone: it drops single values, not whole channels. All other layers are MONAI's, with the same initial weights.
 
     A stride of 1 along an axis does not pool it: `[2, 2, 1]` keeps every slice down to the bottom.
 
@@ -40,7 +40,8 @@ class BottomDropoutUNet(UNet):
         """Scores of every class.
 
         Args:
-            x: (B, C, H, W[, D]), each axis a multiple of the product of its strides.
+            x: (B, C, H, W[, D]), each axis a multiple of the product of its strides. Instance normalisation needs two
+                values at the bottom, so that not all axes may be that product itself.
 
         Returns:
             (B, K, H, W[, D]) on the same grid.
