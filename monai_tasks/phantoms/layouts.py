@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import SimpleITK as sitk
 
 from monai_tasks.io.files import write_json
+from monai_tasks.io.formats import LPS_TO_RAS
 from monai_tasks.phantoms import brain, hippocampus
+from monai_tasks.phantoms import knee as knees
+
+KNEE_PIXELS = {"epi": 0.5, "jopp": 0.625}  # mm; the scanners' own, 0.2 and 0.3125, take far longer to draw
 
 
 def write_decathlon(folder: str | Path, n: int, seed: int = 0, unlabelled: int = 2) -> Path:
@@ -80,6 +86,59 @@ def write_ixi(
         _save(folder / "IXI-T2" / f"{examination}-T2.nii.gz", t2, affine)
         _save(folder / "freesurfer" / subject / "mri" / "aseg.mgz", aseg, affine)
     return folder
+
+
+def write_knee_mhd(
+    folder: str | Path,
+    n: int,
+    seed: int = 0,
+    pixels: Mapping[str, float] = KNEE_PIXELS,
+    three_channel: Collection[str] = ("jopp",),
+) -> Path:
+    """Write knees of two sources as MetaImage files: epi/knee_001.mhd, jopp/knee_002.mhd and so on.
+
+    The maps lie beside the image: knee_001_femur.mhd, knee_001_tibia.mhd and knee_001_fibula.mhd, or all
+    three as the channels of knee_002_maps.mhd. A case depends on the seed, its number and its pixels alone:
+    a larger `n` adds cases and changes none.
+
+    Args:
+        folder: to write to; made if missing.
+        n: number of cases; odd ones are of source epi, even ones of jopp.
+        seed: another seed gives other cases.
+        pixels: edge of a pixel in the plane in mm, for each source.
+        three_channel: sources whose maps go to one file of three channels.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: if a pixel is smaller than the source's own.
+    """
+    folder = Path(folder)
+    grids = {source: grid.reduced(pixels[source]) for source, grid in knees.GRIDS.items()}
+    for number in range(1, n + 1):
+        source = list(grids)[(number - 1) % len(grids)]
+        image, maps, affine, _ = knees.knee(np.random.default_rng([seed, number]), grids[source])
+        stem = folder / source / f"knee_{number:03d}"
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        _save_mhd(stem.with_name(f"{stem.name}.mhd"), image, affine)
+        if source in three_channel:
+            _save_mhd(stem.with_name(f"{stem.name}_maps.mhd"), maps, affine)
+            continue
+        for bone, drawn in zip(knees.BONES, maps, strict=True):
+            _save_mhd(stem.with_name(f"{stem.name}_{bone}.mhd"), drawn, affine)
+    return folder
+
+
+def _save_mhd(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
+    """Write (X, Y, Z), or (C, X, Y, Z) as C values a voxel; maps are compressed, as ITK's programs offer it."""
+    image = sitk.GetImageFromArray(array.T, isVector=array.ndim == 4)
+    lps = LPS_TO_RAS @ affine
+    spacing = nibabel.affines.voxel_sizes(lps)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    sitk.WriteImage(image, str(path), useCompression=array.dtype == np.uint8)
 
 
 def _save(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
