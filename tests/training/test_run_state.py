@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,6 +39,7 @@ class Run:
         epochs: how many are planned.
         patience: of `RunState`.
         wrap: what is done to the network before the engines get it.
+        decay: the share of the first learning rate at an epoch, from 0 on; None for a polynomial.
         more: further arguments of `RunState`.
     """
 
@@ -49,13 +50,19 @@ class Run:
         epochs: int | None = None,
         patience: int | None = None,
         wrap: type[torch.nn.Module] | None = None,
+        decay: Callable[[int], float] | None = None,
         **more: Any,
     ) -> None:
         torch.manual_seed(0)
         self.network = torch.nn.Linear(5, 1)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.05, weight_decay=1e-3)
         epochs = epochs or len(scores)
-        schedule = torch.optim.lr_scheduler.PolynomialLR(self.optimizer, total_iters=epochs, power=0.9)
+        schedules = torch.optim.lr_scheduler
+        schedule = (
+            schedules.LambdaLR(self.optimizer, decay)
+            if decay
+            else schedules.PolynomialLR(self.optimizer, total_iters=epochs, power=0.9)
+        )
         engine_network = wrap(self.network) if wrap else self.network
         self.rates: dict[int, float] = {}
         self.weights: dict[int, dict[str, torch.Tensor]] = {}
@@ -148,6 +155,22 @@ def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, iteration):
     assert all(torch.equal(moments[0][name], moments[1][name]) for name in ("step", "exp_avg", "exp_avg_sq"))
     assert (found["best"], found["best_epoch"]) == (0.71, 4)
     assert equal(read(tmp_path / "cut" / "model.pt"), read(tmp_path / "whole" / "model.pt"))
+
+
+def test_a_decay_that_is_a_function_goes_on_too(tmp_path):
+    """`last.pt` holds the epoch of the schedule, not the function, and so loads with tensors and numbers only."""
+
+    def decay(epoch: int) -> float:
+        return 1 / (1 + 9 / 68 * epoch)  # a tenth at epoch 68
+
+    whole = Run(tmp_path / "whole", decay=decay).end()
+    cut = Run(tmp_path / "cut", decay=decay)
+    cut.cut(3 * ITERATIONS + 1)
+    assert read(tmp_path / "cut" / "last.pt")["states"]["lr_scheduler"]["lr_lambdas"] == [None]
+    resumed = Run(tmp_path / "cut", decay=decay).end()
+    assert {**cut.rates, **resumed.rates} == whole.rates
+    assert whole.rates[5] == pytest.approx(0.05 / (1 + 9 / 68 * 4))
+    assert equal(resumed.weights[6], whole.weights[6])
 
 
 def test_a_run_that_is_cut_twice_goes_on_twice(tmp_path):
