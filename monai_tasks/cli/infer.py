@@ -93,7 +93,8 @@ def command(
         click.echo(f"and {len(summary.failures) - SHOWN} more, see {summary.results}", err=True)
     if verbosity >= 0:
         cases = "1 case" if summary.total == 1 else f"{summary.total} cases"
-        click.echo(f"{cases}: {summary.done} done, {summary.skipped} skipped, {summary.failed} failed")
+        noted = f"; {summary.noted} with a note, see {summary.results}" if summary.noted else ""
+        click.echo(f"{cases}: {summary.done} done, {summary.skipped} skipped, {summary.failed} failed{noted}")
         click.echo(summary.page)
     if summary.failed:
         raise SystemExit(1)

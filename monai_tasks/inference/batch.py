@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,8 @@ from monai_tasks.inference.writers import SegmentationWriter, Source
 
 # A case is read ahead and another written behind beside those that the threads hold.
 AHEAD_AND_BEHIND = 2
+# Where transforms leave texts about a case for whoever reads the results: a list in the image's metadata.
+NOTES = "notes"
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class _Task:
     case: Case
     stamp: str
     seconds: float = 0.0
+    note: str = ""
     row: dict[str, Any] | None = None
 
     @property
@@ -52,13 +55,18 @@ class _Task:
 
 @dataclass
 class Batch:
-    """The stages of a case and the bookkeeping around them."""
+    """The stages of a case and the bookkeeping around them.
+
+    A transform of the preprocessing that has something to say of a case, such as a fallback that it took, appends a
+    text to the list `notes` in the metadata of the image; the results show it.
+    """
 
     engine: Engine
     writer: SegmentationWriter
     journal: Journal
     run_id: str
     counts: dict[str, int] = field(default_factory=lambda: {DONE: 0, FAILED: 0, SKIPPED: 0})
+    noted: int = 0
     _under_way: dict[int, _Task] = field(default_factory=dict)
 
     def run(self, cases: Sequence[Case], jobs: int, overwrite: bool, progress: bool) -> list[tuple[str, str]]:
@@ -77,7 +85,7 @@ class Batch:
                     for task, future in passing:
                         error = future.exception()
                         row = future.result() if error is None else self._failed(task, error)
-                        self.counts[row["status"]] += 1
+                        self._count(row["status"], row)
                         del self._under_way[task.index]
                         table.add(task.index, row)
                         if error is not None:
@@ -104,16 +112,23 @@ class Batch:
                 self._under_way[index] = task
                 yield task
                 continue
-            self.counts[SKIPPED] += 1
+            self._count(SKIPPED, row)
             table.add(index, {**row, "status": SKIPPED, "input": task.source})
             bar.update()
+
+    def _count(self, status: str, row: Mapping[str, Any]) -> None:
+        self.counts[status] += 1
+        self.noted += bool(row.get("note"))
 
     def read(self, task: _Task, chains: Chains) -> tuple[dict[str, Any], Source]:
         with task.timed():
             paths = [str(path) for path in task.case.paths]
             item = chains.load(paths[0] if len(paths) == 1 else paths)
+            item[IMAGE].meta.pop(NOTES, None)  # a reader may have taken it over from a file
             source = self.writer.source(item[IMAGE])
-            return chains.prepare(item), source
+            item = chains.prepare(item)
+            task.note = "; ".join(getattr(item[IMAGE], "meta", {}).get(NOTES, ()))
+            return item, source
 
     def compute(
         self, task: _Task, chains: Chains, read: tuple[dict[str, Any], Source]
@@ -131,6 +146,7 @@ class Batch:
             "case": task.case.name,
             "status": DONE,
             "reason": "",
+            "note": task.note,
             "seconds": round(task.seconds, 3),
         } | measures
         self.journal.add(task.case.name, self.run_id, task.stamp, row)
@@ -148,7 +164,7 @@ class Batch:
         # The picture is written before the label map, and may be there.
         self.writer.discard(task.case.name)
         row = {"case": task.case.name, "input": task.source, "status": FAILED, "reason": text}
-        return row | {"seconds": round(task.seconds, 3)}
+        return row | {"note": task.note, "seconds": round(task.seconds, 3)}
 
 
 @contextmanager

@@ -70,11 +70,19 @@ def _sections(
         "failed": counts[FAILED],
         "seconds": round(times["seconds"], 1),
     }
+    noted = [row for row in rows if row["note"]]
+    if noted:
+        cards["with a note"] = len(noted)
     sections: list[Section] = [Facts(cards, cards=True)]
     failed = [row for row in rows if row["status"] == FAILED]
     if failed:
         columns = {"case": "Case", "reason": "Reason", "input": "Input"}
         sections.append(Table(failed, columns, title="Failed cases", marked=range(len(failed))))
+    if noted:
+        columns = {"case": "Case", "status": "Status", "note": "Note"}
+        explained = "A step of the preprocessing was unsure of them: look at their pictures."
+        marked = range(len(noted))
+        sections.append(Table(noted, columns, title="Cases with a note", note=explained, marked=marked))
     good = [row for row in rows if row["status"] != FAILED]
     if good:
         sections.append(_volumes(writer, good))

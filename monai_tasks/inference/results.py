@@ -20,7 +20,7 @@ except ImportError:  # Windows has no such locks
 
 JOURNAL, RESULTS = "journal.jsonl", "results.csv"
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
-COLUMNS = ("case", "input", "status", "reason", "seconds")
+COLUMNS = ("case", "input", "status", "reason", "note", "seconds")
 
 
 class BusyError(ValueError):

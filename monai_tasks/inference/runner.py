@@ -34,6 +34,7 @@ class Summary:
         skipped: cases that an earlier run had finished.
         seconds: wall time of the run.
         failures: the failed cases and their reasons, in the order of the inputs.
+        noted: cases of which a transform had something to say; the notes are in the table.
     """
 
     output: Path
@@ -42,6 +43,7 @@ class Summary:
     skipped: int
     seconds: float
     failures: tuple[tuple[str, str], ...] = ()
+    noted: int = 0
 
     @property
     def total(self) -> int:
@@ -123,7 +125,8 @@ def infer(
         facts = identity.facts() | {"device": place, "jobs": jobs, "started": started, "seconds": seconds}
         counts = batch.counts
         write_report(writer, facts, counts)
-    return Summary(writer.output, counts[DONE], counts[FAILED], counts[SKIPPED], seconds, tuple(failures))
+    numbers = counts[DONE], counts[FAILED], counts[SKIPPED]
+    return Summary(writer.output, *numbers, seconds, tuple(failures), batch.noted)
 
 
 def _weights_of(bundle: Bundle, weights: str | Path | None) -> Path:

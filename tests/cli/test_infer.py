@@ -97,6 +97,22 @@ def test_a_failed_case_is_named_and_the_status_is_1(bundle: Path, image: Path, t
     assert "Traceback" in verbose.stderr
 
 
+def test_says_how_many_cases_have_a_note(bundle: Path, image: Path, tmp_path: Path) -> None:
+    note = {
+        "_target_": "Lambdad",
+        "keys": "image",
+        "func": "$lambda image: image.meta.update(notes=['unsure']) or image",
+    }
+    file = bundle / "configs" / "inference.json"
+    config = json.loads(file.read_text())
+    config["preprocessing"]["transforms"].append(note)
+    file.write_text(json.dumps(config))
+    result = _run(bundle, image, "-o", tmp_path / "out", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    results = tmp_path / "out" / "results.csv"
+    assert result.stdout.startswith(f"1 case: 1 done, 0 skipped, 0 failed; 1 with a note, see {results}\n")
+
+
 def test_quiet_prints_failures_only(bundle: Path, image: Path, tmp_path: Path) -> None:
     arguments = (bundle, image, "-o", tmp_path / "out", "--device", "cpu", "-q", "--no-preview")
     result = _run(*arguments)

@@ -56,6 +56,23 @@ def test_page_lists_failures_before_volumes_and_links_what_is_there(summary: Sum
     assert str(summary.output.parent / "mini_segmentation") not in page
 
 
+def test_page_shows_the_notes_of_cases_that_are_done(bundle: Path, images: Path, tmp_path: Path) -> None:
+    file = bundle / "configs" / "inference.json"
+    config = json.loads(file.read_text())
+    note = "image.meta.update(notes=['unsure of <this>']) if image.shape[1] == 9 else None"
+    transform = {"_target_": "Lambdad", "keys": "image", "func": f"$lambda image: ({note}) or image"}
+    config["preprocessing"]["transforms"].append(transform)
+    file.write_text(json.dumps(config))
+    page = infer(bundle, images, tmp_path / "out", device="cpu", progress=False).page.read_text()
+    section = page[page.index("Cases with a note") : page.index("Volumes")]
+    assert "unsure of &lt;this&gt;" in section
+    assert [f"case_{number}" in section for number in range(5)] == [False, True, False, False, False]
+
+
+def test_page_without_notes_does_not_speak_of_them(summary: Summary) -> None:
+    assert "a note" not in summary.page.read_text()
+
+
 def test_page_shows_a_part_of_very_many_pictures(
     summary: Summary, bundle: Path, images: Path, monkeypatch
 ) -> None:

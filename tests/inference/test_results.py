@@ -86,7 +86,7 @@ def test_rows_are_in_the_order_of_the_cases(tmp_path: Path) -> None:
         table.add(2, {"case": "c", "status": "failed", "reason": 'no "voxels", at all'})
     rows = read_table(tmp_path / RESULTS)
     assert [row["case"] for row in rows] == ["a", "b", "c"]
-    assert list(rows[0]) == ["case", "input", "status", "reason", "seconds", "volume_ml_x"]
+    assert list(rows[0]) == ["case", "input", "status", "reason", "note", "seconds", "volume_ml_x"]
     assert [row["volume_ml_x"] for row in rows] == ["2.5", "2.5", ""]
     assert rows[2]["reason"] == 'no "voxels", at all'
 
