@@ -17,6 +17,24 @@ class ConfigError(ValueError):
     """A configuration that cannot be run."""
 
 
+def merged(bundle: Bundle, configs: Sequence[str]) -> dict[str, Any]:
+    """The content of several configs of a bundle as one, by MONAI's rules for merging.
+
+    Args:
+        bundle: the bundle.
+        configs: names or paths, in the order they are merged.
+
+    Raises:
+        BundleError: if a config is not there.
+        ConfigError: if a config cannot be read, or not be merged.
+    """
+    files = [str(bundle.config(name)) for name in configs]
+    try:
+        return ConfigParser.load_config_files(files)
+    except (ValueError, KeyError, IndexError, TypeError) as cause:
+        raise ConfigError(f"{', '.join(files)}: {cause}; expected configs that can be merged") from cause
+
+
 def parse(
     bundle: Bundle,
     configs: Sequence[str],
@@ -37,11 +55,7 @@ def parse(
         BundleError: if a config is not there.
         ConfigError: if a config cannot be read, lacks an id that is needed, or has none that is set.
     """
-    files = [str(bundle.config(name)) for name in configs]
-    try:
-        parser = ConfigParser(ConfigParser.load_config_files(files))
-    except (ValueError, KeyError, IndexError, TypeError) as cause:
-        raise ConfigError(f"{', '.join(files)}: {cause}; expected configs that can be merged") from cause
+    parser = ConfigParser(merged(bundle, configs))
     known = ", ".join(key for key in parser.get() if not key.startswith("_"))
     for name in settings:
         if name not in parser:
@@ -51,3 +65,31 @@ def parse(
     if missing:
         raise ConfigError(f"{bundle.name}: the config lacks {', '.join(missing)}; it has {known}")
     return parser
+
+
+def build(parser: ConfigParser, part: str, name: str) -> Any:
+    """What a part of a config comes to: an object, or a value.
+
+    Args:
+        parser: of the config.
+        part: the id.
+        name: the bundle's, for the error.
+
+    Raises:
+        ConfigError: if it cannot be built; the text is that of the first cause.
+    """
+    try:
+        return parser.get_parsed_content(part)
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        ImportError,
+        SyntaxError,
+    ) as cause:
+        root = cause
+        while root.__cause__ is not None:
+            root = root.__cause__
+        raise ConfigError(f"{name}: {part} cannot be built from the config: {root}") from cause

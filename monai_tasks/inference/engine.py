@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, LoadImage, LoadImaged, SaveImage, SaveImaged
 
 from monai_tasks.catalog import Bundle
-from monai_tasks.inference.configs import CONFIG, ConfigError, parse
+from monai_tasks.inference.configs import CONFIG, build, parse
 from monai_tasks.inference.weights import load_weights
 from monai_tasks.io.errors import InputError
 
@@ -157,23 +157,7 @@ class Engine:
         return {**item, PRED: self.inferer(inputs[None].to(self.device), self.network)[0]}
 
     def _build(self, part: str) -> Any:
-        try:
-            return self._parser.get_parsed_content(part)
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            ImportError,
-            SyntaxError,
-        ) as cause:
-            root = cause
-            while root.__cause__ is not None:
-                root = root.__cause__
-            raise ConfigError(
-                f"{self._bundle.name}: {part} cannot be built from the config: {root}"
-            ) from cause
+        return build(self._parser, part, self._bundle.name)
 
     def _channels(self) -> int | None:
         """The number of channels that the network takes, where the config says so."""
