@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from monai_tasks import __version__
 from monai_tasks.catalog import Bundle, open_bundle
-from monai_tasks.evaluation.pairing import Pair, find_pairs
+from monai_tasks.evaluation.pairing import Pair, find_pairs, shown
 from monai_tasks.evaluation.results_page import write_results_page
 from monai_tasks.evaluation.segmentation import METRICS, VOLUMES, evaluate_case, read_label_map
 from monai_tasks.evaluation.summary import label_means, summarise
@@ -90,7 +90,8 @@ def evaluate(
         output: folder to write to; made if missing.
         configs: override configs of the bundle, as for `infer`. Where these or `settings` give `label_groups`, it
             says which values of the references make each label (others are background); `label_names` says how each
-            is called.
+            is called. In references of several channels the groups are numbers of channels, from 1, and those of the
+            bundle itself count too.
         settings: config ids and their values, for example
             `{"label_groups": [[17], [53]], "label_names": ["left", "right"]}`.
         images: folder of the images, for the pictures.
@@ -107,11 +108,12 @@ def evaluate(
         InputError: when there is nothing to compare.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    labels, mapping = _labels(bundle, configs, settings or {})
+    scheme = _scheme(bundle, configs, settings or {})
+    labels = scheme.labels
     output = Path(output)
     pairs = find_pairs(predictions, references, images)
     bar = tqdm(pairs, desc="Compare", unit="case", disable=None if progress else True)
-    rows = [row for pair in bar for row in _rows(pair, labels, mapping)]
+    rows = [row for pair in bar for row in _rows(pair, scheme)]
 
     facts = {"bundle": bundle.name, "bundle_version": bundle.metadata["version"], "monai_tasks": __version__}
     statistics = facts | summarise(rows, labels, seed)
@@ -126,31 +128,41 @@ def evaluate(
         },
         output / PLOTS,
     )
-    pictures = _picture_worst(pairs, done, labels, mapping, output, worst)
+    pictures = _picture_worst(pairs, done, scheme, output, worst)
     write_results_page(output / PAGE, rows, labels, statistics, pictures)
     write_json(output / STATISTICS, statistics)
     failures = tuple((row["case"], row["reason"]) for row in rows if row["status"] == "failed")
     return Summary(output, **statistics["cases"], statistics=statistics, failures=failures)
 
 
-def _labels(
-    bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]
-) -> tuple[dict[int, str], dict[int, int] | None]:
-    """Value to name of each label, and the references' values to labels where a config or setting gives them."""
-    if not configs and not settings:
-        return bundle.labels, None
+@dataclass(frozen=True)
+class _Scheme:
+    """How labels are named, and made of the references.
+
+    Args:
+        labels: value to name.
+        mapping: values of a label map to those of the labels, where this run gives them.
+        groups: channels that make each label, for references of several channels.
+    """
+
+    labels: dict[int, str]
+    mapping: dict[int, int] | None
+    groups: list[list[int]]
+
+
+def _scheme(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]) -> _Scheme:
     parser = parse(bundle, (CONFIG, *configs), torch.device("cpu"), settings)
     given = _gives_groups(bundle, configs, settings)
-    names = parser.get_parsed_content(NAMES) if NAMES in parser else None
+    names = parser.get_parsed_content(NAMES) if NAMES in parser and (configs or settings) else None
     groups = parser.get_parsed_content(GROUPS) if GROUPS in parser else None
     if (groups is not None and names is not None and len(groups) != len(names)) or (given and names is None):
         raise ConfigError(
             f"{bundle.name}: {GROUPS} {groups} with {NAMES} {names}; expected one name for each group"
         )
     labels = bundle.labels if names is None else dict(enumerate(names, start=1))
-    if not given:
-        return labels, None
-    return labels, {value: label for label, group in enumerate(groups, start=1) for value in group}
+    numbered = list(enumerate(groups or [], start=1))
+    mapping = {value: label for label, group in numbered for value in group} if given else None
+    return _Scheme(labels, mapping, groups or [[value] for value in labels])
 
 
 def _gives_groups(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]) -> bool:
@@ -160,10 +172,8 @@ def _gives_groups(bundle: Bundle, configs: Sequence[str], settings: Mapping[str,
     return any(re.split("#|::", key.lstrip("+"))[0] == GROUPS for key in [*ids, *settings])
 
 
-def _rows(
-    pair: Pair, labels: Mapping[int, str], mapping: Mapping[int, int] | None
-) -> Iterator[dict[str, Any]]:
-    row = {"case": pair.name, "prediction": pair.prediction, "reference": pair.reference}
+def _rows(pair: Pair, scheme: _Scheme) -> Iterator[dict[str, Any]]:
+    row = {"case": pair.name, "prediction": pair.prediction, "reference": shown(pair.reference)}
     if pair.problem:
         yield row | {"status": "failed", "reason": pair.problem}
         return
@@ -171,18 +181,20 @@ def _rows(
         yield row | {"status": "skipped", "reason": "no reference"}
         return
     try:
-        results = evaluate_case(pair.prediction, pair.reference, labels, mapping)
+        results = evaluate_case(pair.prediction, pair.reference, scheme.labels, scheme.mapping, scheme.groups)
     except (InputError, OSError, MemoryError) as error:
         yield row | {"status": "failed", "reason": _reason(error, pair)}
         return
     for value, result in results.items():
-        yield row | {"status": "done", "label": value, "label_name": labels[value]} | result
+        yield row | {"status": "done", "label": value, "label_name": scheme.labels[value]} | result
 
 
 def _reason(error: Exception, pair: Pair) -> str:
     """The error in a line; the table has the two files in columns of their own."""
     if isinstance(error, InputError):
         roles = {str(pair.prediction): "prediction", str(pair.reference): "reference"}
+        if isinstance(pair.reference, tuple):
+            roles |= {str(channel): f"reference {channel.name}" for channel in pair.reference}
         return f"{roles.get(error.source, error.source)}: {error.reason}"
     return f"{type(error).__name__}: {error}"
 
@@ -190,8 +202,7 @@ def _reason(error: Exception, pair: Pair) -> str:
 def _picture_worst(
     pairs: list[Pair],
     done: list[dict[str, Any]],
-    labels: Mapping[int, str],
-    mapping: Mapping[int, int] | None,
+    scheme: _Scheme,
     output: Path,
     count: int,
 ) -> list[tuple[str, str]]:
@@ -203,15 +214,16 @@ def _picture_worst(
     pictures = []
     for rank, case in enumerate(sorted(means, key=means.__getitem__)[:count], start=1):
         path = f"worst/{rank:02d}.png"
-        _picture(by_name[case], labels, mapping, output / path)
+        _picture(by_name[case], scheme, output / path)
         own = (f"{row['label_name']} {row['dice']:.3f}" for row in done if row["case"] == case)
         pictures.append((path, f"{case}. Dice: {', '.join(own)}"))
     return pictures
 
 
-def _picture(pair: Pair, labels: Mapping[int, str], mapping: Mapping[int, int] | None, path: Path) -> None:
+def _picture(pair: Pair, scheme: _Scheme, path: Path) -> None:
+    labels = scheme.labels
     predicted = read_label_map(pair.prediction, labels)
-    true = read_label_map(pair.reference, labels, mapping)
+    true = read_label_map(pair.reference, labels, scheme.mapping, scheme.groups)
     ground = _ground(pair, predicted.values.shape, predicted.affine)
     overlay(ground, predicted.values, labels, path, reference=true.values, affine=predicted.affine)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
-from monai_tasks.datasets.cases import find_cases
+from monai_tasks.datasets.cases import find_cases, safe_name
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import volume_suffix
 from monai_tasks.io.tables import read_table
@@ -23,14 +23,14 @@ class Pair:
     Args:
         name: the case.
         prediction: its label map, or None.
-        reference: its true label map, or None.
+        reference: its true label map, or the files of its channels, or None.
         image: the image that was segmented, where it is known.
         problem: why the two cannot be compared; empty where they can.
     """
 
     name: str
     prediction: Path | None = None
-    reference: Path | None = None
+    reference: Path | tuple[Path, ...] | None = None
     image: Path | None = None
     problem: str = ""
 
@@ -40,17 +40,26 @@ class Reference:
     """A true label map and all names under which a case may ask for it.
 
     Args:
-        path: the label map.
+        path: the label map, or the files of its channels.
         names: the first is the one to show.
         image: the image it was drawn on, where it is known.
         part: the part of the datalist it stands in; empty for a folder.
     """
 
-    path: Path
+    path: Path | tuple[Path, ...]
     names: list[str]
     image: Path | None = None
     part: str = ""
     used: bool = field(default=False, compare=False)
+
+
+def shown(path: Path | tuple[Path, ...] | None) -> str:
+    """A reference as tables show it: its path, with semicolons between those of channels.
+
+    Args:
+        path: of a `Pair` or `Reference`.
+    """
+    return ";".join(map(str, path if isinstance(path, tuple) else [path])) if path else ""
 
 
 def find_pairs(
@@ -145,14 +154,25 @@ def _references(path: Path) -> list[Reference]:
 
 def _labelled(items: object) -> list[Mapping]:
     listed = items if isinstance(items, list) else []
-    return [item for item in listed if isinstance(item, dict) and isinstance(item.get("label"), str)]
+    return [item for item in listed if isinstance(item, dict) and _is_label(item.get("label"))]
+
+
+def _is_label(label: object) -> bool:
+    names = label if isinstance(label, list) else [label]
+    return bool(names) and all(isinstance(name, str) for name in names)
 
 
 def _from_item(item: Mapping, folder: Path, part: str) -> Reference:
     images = item.get("image") or []
     image = next((folder / name for name in ([images] if isinstance(images, str) else images)), None)
-    label = folder / item["label"]
-    names = [_stem(image) if image else "", str(item.get("subject", "")), _stem(label)]
+    listed = item["label"]
+    label = folder / listed if isinstance(listed, str) else tuple(folder / name for name in listed)
+    subject = str(item.get("subject", ""))
+    names = [_stem(image) if image else "", subject]
+    # A channel is a part of the case only: its name does not ask for the whole.
+    names += [] if isinstance(label, tuple) else [_stem(label)]
+    # `infer` names no file after a subject such as `epi/knee_001`, but `epi_knee_001`.
+    names += [safe_name(subject)] if subject else []
     # The path itself is a name too: `infer` tells which file a case was read from.
     names += [str(image.resolve())] if image else []
     return Reference(label, [name for name in names if name], image, part)
@@ -177,7 +197,7 @@ def _pair(name: str, prediction: Path, references: list[Reference], source: Path
         return Pair(name, prediction, image=source)
     problem = ""
     if len(references) > 1:
-        problem = f"{len(references)} references: " + ", ".join(str(one.path) for one in references[:3])
+        problem = f"{len(references)} references: " + ", ".join(shown(one.path) for one in references[:3])
     return Pair(name, prediction, references[0].path, source or references[0].image, problem)
 
 

@@ -13,11 +13,13 @@ from monai_tasks.report.page import Facts, Figures, Number, Section, Table, Text
 MOST_ROWS = 2000
 
 READING = (
-    "Dice and Jaccard measure the overlap of prediction and reference, from 0 to 1. Precision is the share of "
-    "the predicted voxels that are right, sensitivity the share of the reference that was found, specificity "
-    "the share of the background that was left out. HD95 is the 95th percentile of the distances from surface to "
-    "surface, the larger of both directions. The mean surface distance is the mean of both directions. Volume "
-    "errors are prediction minus reference, so that their mean shows whether volumes come out too large or small.",
+    "Dice (also called F1) and Jaccard (also IoU) measure the overlap of prediction and reference, from 0 to 1. "
+    "Precision is the share of the predicted voxels that are right, sensitivity (also recall) the share of the "
+    "reference that was found, specificity the share of the background that was left out, accuracy the share of all "
+    "voxels that are right, which is near 1 for any small label, for most voxels are background. HD95 is the 95th "
+    "percentile of the distances from surface to surface, the larger of both directions. The mean surface distance is "
+    "the mean of both directions. Volume errors are prediction minus reference, so that their mean shows whether "
+    "volumes come out too large or small.",
     "Intervals are 95 % bootstrap intervals of the mean over cases (bias-corrected and accelerated; percentiles "
     "where that has no value). A single case has no interval; equal values have one without width.",
     EMPTY_MASK_RULE,

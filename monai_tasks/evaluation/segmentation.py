@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -26,6 +26,7 @@ from monai.transforms.utils import generate_spatial_bounding_box
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.grid import farthest_corner, is_apart
 from monai_tasks.io.volume_reader import VolumeReader
+from monai_tasks.transforms.merge_bone_channels import MergeBoneChannels
 
 MM3_PER_ML = 1000.0
 
@@ -59,6 +60,7 @@ METRICS = {
     "precision": Metric("Precision"),
     "sensitivity": Metric("Sensitivity"),
     "specificity": Metric("Specificity", ".5f"),
+    "accuracy": Metric("Accuracy", ".5f"),
     "hd95_mm": Metric("HD95, mm", ".2f"),
     "mean_surface_distance_mm": Metric("Mean surface distance, mm", ".2f"),
     "volume_error_ml": Metric("Volume error, ml", "+.3f", averaged=False),
@@ -70,13 +72,15 @@ VOLUMES = {
 }
 
 Result = dict[str, float | None]
+# One file, or several, one a channel.
+Files = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
 class LabelMap(NamedTuple):
     """A label map and where it lies.
 
     Args:
-        path: its file.
+        path: its file, or the first of its channels.
         values: integers, (X, Y, Z).
         affine: (4, 4), from voxels to RAS+ mm.
     """
@@ -88,9 +92,10 @@ class LabelMap(NamedTuple):
 
 def evaluate_case(
     prediction: str | PathLike[str],
-    reference: str | PathLike[str],
+    reference: Files,
     labels: Mapping[int, str],
     mapping: Mapping[int, int] | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
 ) -> dict[int, Result]:
     """Compare two label maps on one grid.
 
@@ -100,10 +105,11 @@ def evaluate_case(
 
     Args:
         prediction: label map, (X, Y, Z).
-        reference: label map on the same grid.
+        reference: label map on the same grid, or its channels; see `read_label_map`.
         labels: value to name of the labels to compare.
         mapping: reference value to label value; reference values that it lacks count as background. Without
             it the reference must hold the values of `labels` and 0 only.
+        groups: which channels make each label, for references of several channels.
 
     Returns:
         Label value to the metrics of `METRICS` and `VOLUMES`; None where a metric has no value.
@@ -112,7 +118,7 @@ def evaluate_case(
         InputError: when a file cannot be used, holds other values, or the grids differ.
     """
     predicted = read_label_map(prediction, labels)
-    true = read_label_map(reference, labels, mapping)
+    true = read_label_map(reference, labels, mapping, groups)
     _check_grids(predicted, true)
     return {
         value: compare_masks(predicted.values == value, true.values == value, predicted.affine)
@@ -121,38 +127,36 @@ def evaluate_case(
 
 
 def read_label_map(
-    path: str | PathLike[str], labels: Mapping[int, str], mapping: Mapping[int, int] | None = None
+    path: Files,
+    labels: Mapping[int, str],
+    mapping: Mapping[int, int] | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
 ) -> LabelMap:
-    """Read a label map.
+    """Read a label map, or merge channels into one.
 
     Args:
-        path: any volume that `VolumeReader` reads.
+        path: any volume that `VolumeReader` reads; with `groups` also a file of several channels, or several files,
+            one a channel. A channel is inside where it is above 0.
         labels: the values it may hold beside 0.
-        mapping: the file's values to those of `labels`; others become 0. Without it the file must hold the
-            values of `labels` and 0 only.
+        mapping: the values of a file of one channel to those of `labels`; others become 0. Without it the file must
+            hold the values of `labels` and 0 only.
+        groups: the numbers, from 1, of the channels that make each label. Without it channels are refused.
 
     Returns:
         The map, with integer values.
 
     Raises:
-        InputError: when the file cannot be read or holds other values.
+        InputError: when a file cannot be read, holds other values, or has too few channels.
     """
-    reader = VolumeReader(allow_constant=True)
-    array, meta = reader.get_data(reader.read(path))
-    if not np.issubdtype(array.dtype, np.integer):
-        whole = np.rint(array).astype(np.int32)
-        if not np.array_equal(whole, array):
-            raise InputError(path, "values that are not whole numbers", "a label map")
-        array = whole
-    if mapping is not None:
-        array = _mapped(array, mapping)
-    else:
-        expected = [0, *labels]
-        foreign = np.unique(array[~np.isin(array, expected)])
-        if foreign.size:
-            found = ", ".join(map(str, foreign[:5])) + (", ..." if foreign.size > 5 else "")
-            raise InputError(path, f"label values {found}", f"only {', '.join(map(str, expected))}")
-    return LabelMap(Path(path), array, np.asarray(meta["affine"], dtype=float))
+    paths = (path,) if isinstance(path, (str, PathLike)) else tuple(path)
+    if len(paths) > 1 and groups is None:
+        raise InputError(paths[0], f"one of {len(paths)} channels", "one label map")
+    reader = VolumeReader(allow_constant=True, allow_channels=groups is not None)
+    array, meta = reader.get_data(reader.read(paths))
+    first, affine = Path(paths[0]), np.asarray(meta["affine"], dtype=float)
+    if array.ndim == 4:
+        return LabelMap(first, _merged(first, array, groups), affine)
+    return LabelMap(first, _labelled(first, array, labels, mapping), affine)
 
 
 def compare_masks(predicted: np.ndarray, true: np.ndarray, affine: np.ndarray) -> Result:
@@ -181,6 +185,7 @@ def compare_masks(predicted: np.ndarray, true: np.ndarray, affine: np.ndarray) -
         "precision": ratio("precision"),
         "sensitivity": ratio("sensitivity"),
         "specificity": ratio("specificity"),
+        "accuracy": ratio("accuracy"),
     }
     result: Result = {name: _value(tensor) for name, tensor in values.items()}
     return result | _distances(floats, affine) | _volumes(predicted, true, affine)
@@ -210,6 +215,35 @@ def _volumes(predicted: np.ndarray, true: np.ndarray, affine: np.ndarray) -> Res
 def _value(tensor: torch.Tensor) -> float | None:
     value = float(tensor)
     return value if math.isfinite(value) else None
+
+
+def _labelled(
+    path: Path, array: np.ndarray, labels: Mapping[int, str], mapping: Mapping[int, int] | None
+) -> np.ndarray:
+    """The label values of a file of one channel, (X, Y, Z)."""
+    if not np.issubdtype(array.dtype, np.integer):
+        whole = np.rint(array).astype(np.int32)
+        if not np.array_equal(whole, array):
+            raise InputError(path, "values that are not whole numbers", "a label map")
+        array = whole
+    if mapping is not None:
+        return _mapped(array, mapping)
+    expected = [0, *labels]
+    foreign = np.unique(array[~np.isin(array, expected)])
+    if foreign.size:
+        found = ", ".join(map(str, foreign[:5])) + (", ..." if foreign.size > 5 else "")
+        raise InputError(path, f"label values {found}", f"only {', '.join(map(str, expected))}")
+    return array
+
+
+def _merged(path: Path, channels: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
+    """The label values of channels (C, X, Y, Z) as training sees them, (X, Y, Z)."""
+    merge = MergeBoneChannels(groups)
+    if merge.highest > len(channels):
+        raise InputError(
+            path, f"{len(channels)} channels", f"at least {merge.highest}, for the groups {groups}"
+        )
+    return merge(channels)[0]
 
 
 def _mapped(array: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:

@@ -218,6 +218,56 @@ def test_other_labels_and_reference_values(compare, save, boxes, tmp_path):
         compare(settings={"label_group": [[17], [53]]})
 
 
+@pytest.fixture
+def bones(save, boxes, tmp_path, example_bundle):
+    """Two cases with channels for references, a bundle that merges them, and the datalist."""
+    config = {"label_groups": [[1, 2]], "label_names": ["organ"]}
+    (example_bundle / "configs" / "inference.json").write_text(json.dumps(config))
+    metadata = json.loads((example_bundle / "configs" / "metadata.json").read_text())
+    metadata["network_data_format"]["outputs"]["pred"]["channel_def"] = {"0": "background", "1": "organ"}
+    (example_bundle / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    channels = [(boxes() == value).astype(np.uint8) for value in (1, 2)]
+    for name in "ab":
+        save(f"out/{name}.nii.gz", (boxes() > 0).astype(np.uint8))
+    files = [str(save(f"truth/a_{value}.nii.gz", one)) for value, one in enumerate(channels, start=1)]
+    merged = str(save("truth/b_maps.nii.gz", np.stack(channels, axis=-1)))
+    items = [{"image": "a.nii.gz", "label": files}, {"image": "b.nii.gz", "label": merged}]
+    (tmp_path / "list.json").write_text(json.dumps({"test": items}))
+    return files
+
+
+def test_references_of_channels_are_merged_as_the_bundle_does(bones, tmp_path, example_bundle):
+    bundle, names = open_bundle(example_bundle), ("out", "list.json", "result")
+    summary = evaluate(bundle, *(tmp_path / name for name in names))
+    assert (summary.done, summary.failures) == (2, ())
+    assert summary.statistics["labels"]["organ"]["metrics"]["dice"]["low"] == 1
+    rows = {row["case"]: row for row in read_table(summary.table)}
+    assert rows["a"]["reference"] == ";".join(bones)
+    assert len(list((tmp_path / "result" / "worst").iterdir())) == 2
+    settings = {"label_groups": [[2], [1]], "label_names": ["one", "two"]}
+    labels = evaluate(bundle, *(tmp_path / name for name in names), settings=settings).statistics["labels"]
+    assert labels["one"]["metrics"]["sensitivity"]["mean"] == 1
+    assert labels["one"]["metrics"]["precision"]["mean"] == 0.5
+    assert labels["two"]["empty"]["prediction_only"] == 2
+
+
+def test_without_groups_each_channel_is_a_label(compare, save, boxes, tmp_path):
+    save("out/a.nii.gz")
+    save("labels/a.nii.gz", np.stack([boxes() == 1, boxes() == 2], axis=-1).astype(np.uint8))
+    labels = compare().statistics["labels"]
+    assert [labels[name]["metrics"]["dice"]["mean"] for name in ("anterior", "posterior")] == [1, 1]
+
+
+def test_a_damaged_channel_is_named(bones, tmp_path, example_bundle):
+    (tmp_path / "truth" / "a_2.nii.gz").write_text("no image")
+    summary = evaluate(
+        open_bundle(example_bundle), *(tmp_path / name for name in ("out", "list.json", "result"))
+    )
+    assert summary.done == 1
+    ((case, reason),) = summary.failures
+    assert (case, reason.split(":")[0]) == ("a", "reference a_2.nii.gz")
+
+
 def test_a_single_case_without_intervals_has_a_page(compare, case):
     case("only", 1)
     summary = compare()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from monai_tasks.evaluation.pairing import find_pairs
+from monai_tasks.evaluation.pairing import find_pairs, shown
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.tables import write_table
 
@@ -90,6 +90,36 @@ def test_a_datalist_matches_by_image_label_and_subject(save, pairs, tmp_path):
         "subject": labels["three"],
     }
     assert found["img"].image == tmp_path / "scans" / "img.nii.gz"
+
+
+def test_a_label_of_several_files_is_one_reference(save, pairs, tmp_path):
+    for name in ("epi_k1", "jopp_k1"):
+        save(f"out/{name}.nii.gz")
+    bones = ("femur", "tibia", "fibula")
+    items = [
+        {
+            "image": f"{source}/k1.nii",
+            "label": [f"{source}/k1_{b}.nii" for b in bones],
+            "subject": f"{source}/k1",
+        }
+        for source in ("epi", "jopp")
+    ]
+    broken = [{"image": "a.nii", "label": []}, {"image": "b.nii", "label": ["b.nii", 3]}, {"image": "c.nii"}]
+    datalist(tmp_path, test=items + broken)
+    found = pairs("list.json")
+    assert list(found) == ["epi_k1", "jopp_k1"]
+    expected = tuple(tmp_path / "jopp" / f"k1_{bone}.nii" for bone in bones)
+    assert found["jopp_k1"].reference == expected
+    assert shown(found["jopp_k1"].reference) == ";".join(map(str, expected))
+    assert shown(tmp_path / "a.nii") == str(tmp_path / "a.nii")
+    assert shown(None) == ""
+
+
+def test_a_channel_does_not_ask_for_the_whole_label(save, pairs, tmp_path):
+    for name in ("k1", "k1_femur"):
+        save(f"out/{name}.nii.gz")
+    datalist(tmp_path, test=[{"image": "k1.nii", "label": ["k1_femur.nii", "k1_tibia.nii"]}])
+    assert pairs("list.json")["k1_femur"].reference is None
 
 
 def test_the_image_that_infer_read_decides_before_the_name(save, pairs, tmp_path):

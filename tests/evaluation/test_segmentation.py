@@ -5,6 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from monai_tasks.evaluation.segmentation import METRICS, VOLUMES, compare_masks, evaluate_case
 from monai_tasks.io.errors import InputError
@@ -52,6 +53,7 @@ def restated(predicted: np.ndarray, true: np.ndarray, affine: np.ndarray) -> dic
         "precision": tp / (tp + fp),
         "sensitivity": tp / (tp + fn),
         "specificity": tn / (tn + fp),
+        "accuracy": (tp + tn) / (tp + tn + fp + fn),
         "hd95_mm": max(np.percentile(there, 95), np.percentile(back, 95)),
         "mean_surface_distance_mm": sum(there + back) / len(there + back),
         "volume_ml": (tp + fp) * voxel,
@@ -91,9 +93,8 @@ def test_metrics_agree_with_loops_over_voxels(grids, case, grid):
 def test_equal_masks_are_perfect(grids):
     mask = masks("balls")[0]
     result = compare_masks(mask, mask, grids["LAS"].affine)
-    assert [result[name] for name in ("dice", "jaccard", "precision", "sensitivity", "specificity")] == [
-        1.0
-    ] * 5
+    shares = ("dice", "jaccard", "precision", "sensitivity", "specificity", "accuracy")
+    assert [result[name] for name in shares] == [1.0] * 6
     assert [result[name] for name in ("hd95_mm", "mean_surface_distance_mm", "volume_error_ml")] == [0.0] * 3
 
 
@@ -119,12 +120,13 @@ def test_empty_masks_follow_the_rule(predicted, true, overlap, precision, sensit
     assert result["volume_error_percent"] == percent
     assert result["volume_error_ml"] == pytest.approx((predicted.sum() - true.sum()) * 0.006)
     assert result["specificity"] == pytest.approx(1 - predicted.sum() / predicted.size)
+    assert result["accuracy"] == pytest.approx((predicted == true).mean())
 
 
 def test_full_masks_leave_specificity_blank():
     full = np.ones(SHAPE, bool)
     result = compare_masks(full, full, np.eye(4))
-    assert result["dice"] == 1
+    assert (result["dice"], result["accuracy"]) == (1, 1)
     assert result["specificity"] is None
 
 
@@ -162,6 +164,74 @@ def test_reference_values_can_be_mapped(write):
         write("p1.nii.gz", (true > 0).astype(np.uint8)), write("a.mgz", free_surfer), {1: "h"}, {17: 1, 53: 1}
     )
     assert merged[1]["dice"] == 1.0
+
+
+BONES = {1: "femur", 2: "tibia", 3: "fibula"}
+APART, MERGED = [[1], [2], [3]], [[1, 2, 3]]
+
+
+def bones() -> np.ndarray:
+    """Three channels of 0 and 1, (3, X, Y, Z), that nowhere overlap."""
+    centres = ((4, 5, 5), (9, 9, 5), (11, 14, 8))
+    return np.stack([ball((14, 18, 11), centre, (2, 3, 2)) for centre in centres]).astype(np.uint8)
+
+
+@pytest.fixture
+def channels(write, grids, tmp_path):
+    """One label of three channels as three files, as a NIfTI of four dimensions and as an MHD of vectors."""
+
+    def files(kind):
+        if kind == "files":
+            return [write(f"{bone}.nii.gz", one) for bone, one in zip(BONES.values(), bones(), strict=True)]
+        if kind == "nifti":
+            return write("bones.nii.gz", np.moveaxis(bones(), 0, -1))
+        image = sitk.GetImageFromArray(bones().transpose(3, 2, 1, 0), isVector=True)
+        lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grids["oblique"].affine
+        spacing = np.linalg.norm(lps[:3, :3], axis=0)
+        image.SetSpacing(spacing.tolist())
+        image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+        image.SetOrigin(lps[:3, 3].tolist())
+        sitk.WriteImage(image, str(tmp_path / "bones.mhd"))
+        return tmp_path / "bones.mhd"
+
+    return files
+
+
+@pytest.mark.parametrize("kind", ["files", "nifti", "vectors"])
+def test_channels_are_merged_by_groups(write, channels, kind):
+    values = np.arange(1, 4)[:, None, None, None]
+    prediction = write("p.nii.gz", (bones() * values).sum(0).astype(np.uint8))
+    results = evaluate_case(prediction, channels(kind), BONES, groups=APART)
+    assert [results[value]["dice"] for value in BONES] == [1.0] * 3
+    swapped = evaluate_case(prediction, channels(kind), BONES, groups=[[2], [1], [3]])
+    assert [swapped[value]["dice"] for value in BONES] == [0.0, 0.0, 1.0]
+    whole = write("w.nii.gz", bones().any(0).astype(np.uint8))
+    assert evaluate_case(whole, channels(kind), {1: "bone"}, groups=MERGED)[1]["dice"] == 1.0
+    fibula = evaluate_case(whole, channels(kind), {1: "fibula"}, groups=[[3]])[1]
+    assert fibula["reference_volume_ml"] == pytest.approx(
+        fibula["volume_ml"] * bones()[2].mean() / bones().any(0).mean()
+    )
+
+
+def test_groups_leave_a_label_map_as_it_is(write):
+    path = write("r.nii.gz", label_map())
+    results = evaluate_case(path, path, LABELS, groups=[[2], [1]])
+    assert [results[value]["dice"] for value in LABELS] == [1.0, 1.0]
+
+
+def test_channels_that_do_not_fit_are_refused(write, channels):
+    prediction = write("p.nii.gz", np.zeros((14, 18, 11), np.uint8))
+    with pytest.raises(InputError, match=r"femur\.nii\.gz: 3 channels; expected at least 4, for the groups"):
+        evaluate_case(prediction, channels("files"), {1: "patella"}, groups=[[4]])
+    with pytest.raises(InputError, match=r"femur\.nii\.gz: one of 3 channels; expected one label map"):
+        evaluate_case(prediction, channels("files"), BONES)
+    with pytest.raises(InputError, match=r"bones\.nii\.gz: 4 dimensions"):
+        evaluate_case(channels("nifti"), channels("files"), BONES, groups=APART)
+    small = write("small.nii.gz", bones()[2, 1:])
+    with pytest.raises(
+        InputError, match=r"small\.nii\.gz: 13 x 18 x 11 voxels; expected 14 x 18 x 11 as in femur"
+    ):
+        evaluate_case(prediction, [*channels("files")[:2], small], BONES, groups=APART)
 
 
 def test_empty_label_maps_are_compared(write):
