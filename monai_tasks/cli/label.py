@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,33 +42,87 @@ class Studies(click.ParamType):
     "--fresh", is_flag=True, help="Replace the copies of the bundles, and what was trained in them."
 )
 @click.option(
+    "--weights",
+    multiple=True,
+    metavar="[BUNDLE=]FILE",
+    help="Begin with these weights, such as RUN/model.pt, instead of the bundle's own; once a bundle.",
+)
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    metavar="[BUNDLE=]NAME",
+    help="Merge one more config of the bundle, or a file of your own; may be repeated.",
+)
+@click.option(
     "--modality",
     default="auto",
     show_default=True,
     help="The series to list at a DICOMweb address: MR, CT, CR, DX, ... or all. auto: what the bundles take.",
 )
 def command(
-    bundles: tuple[str, ...], studies: str, port: int, host: str, app: Path | None, fresh: bool, modality: str
+    bundles: tuple[str, ...],
+    studies: str,
+    port: int,
+    host: str,
+    app: Path | None,
+    fresh: bool,
+    weights: tuple[str, ...],
+    configs: tuple[str, ...],
+    modality: str,
 ) -> None:
     """Serve BUNDLE... to 3D Slicer, OHIF and other clients of MONAI Label, offline, until Ctrl-C.
 
-    MONAI Label keeps its list of cases and the labels that people save in the studies folder.
+    MONAI Label keeps its list of cases and the labels that people save in the studies folder. A bundle that has no
+    weights is offered for training, and labels images once it was trained. With several bundles, say for which one
+    weights or a config are: BUNDLE=FILE.
     """
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         with options.user_errors():
-            _serve(bundles, studies, app, host=host, port=port, modality=modality, fresh=fresh)
+            opened = [catalog.open_bundle(name) for name in bundles]
+            names = [bundle.name for bundle in opened]
+            asked = {"weights": _weights(weights, names), "configs": _by_bundle(configs, names, "--config")}
+            _serve(opened, studies, app, host=host, port=port, modality=modality, fresh=fresh, **asked)
     except KeyboardInterrupt:
         click.echo("stopped")
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _serve(names: tuple[str, ...], studies: str, app: Path | None, **settings: Any) -> None:
+def _weights(values: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
+    """The file of each bundle that one was given for."""
+    files = _by_bundle(values, names, "--weights")
+    for name, given in files.items():
+        if len(given) > 1:
+            raise click.UsageError(f"--weights was given {len(given)} times for {name}; expected once")
+        if not Path(given[0]).is_file():
+            raise click.UsageError(
+                f"--weights {given[0]}: no such file; expected weights, such as RUN/model.pt"
+            )
+    return {name: Path(given[0]) for name, given in files.items()}
+
+
+def _by_bundle(values: Sequence[str], names: Sequence[str], option: str) -> dict[str, list[str]]:
+    """Deal `[BUNDLE=]VALUE` out to the bundles."""
+    dealt: dict[str, list[str]] = {}
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if equals and name in names:
+            dealt.setdefault(name, []).append(rest)
+        elif len(names) == 1:
+            dealt.setdefault(names[0], []).append(value)
+        else:
+            raise click.UsageError(
+                f"{option} {value}: for which bundle? expected BUNDLE=VALUE, where BUNDLE is one of {', '.join(names)}"
+            )
+    return dealt
+
+
+def _serve(bundles: Sequence[catalog.Bundle], studies: str, app: Path | None, **settings: Any) -> None:
     """Start the server, say where it is, and wait for it."""
     from monai_tasks.experiments.labelling import LabelServer
 
-    bundles = [catalog.open_bundle(name) for name in names]
     app = app or Path(click.get_app_dir("monai_tasks")) / "label"
     server = LabelServer(bundles, studies, app, **settings)
     for note in server.notes:

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from monai_tasks.catalog import Bundle
-from monai_tasks.io.files import write_json
+from monai_tasks.experiments.label_copy import LabelError, Offer, is_kept, notes, prepare, write
 
 APP = "monaibundle"
 MODULES = ("monailabel", "torchvision")
@@ -26,11 +26,6 @@ INSTALL = "pip install 'monai_tasks[label]', in an environment of its own"
 FILE_PATTERNS = ["*.nii.gz", "*.nii", "*.nrrd", "*.mha", "*.mhd"]
 DICOM_MODALITIES = {"MR", "CT", "PT", "US", "CR", "DX"}
 DCMQI_TOOL = "itkimage2segimage"
-BUNDLE_FOLDERS = ("configs", "docs", "models")
-
-
-class LabelError(ValueError):
-    """MONAI Label cannot be started; the text says why and what to do."""
 
 
 def check_installation() -> None:
@@ -76,62 +71,40 @@ def sample_app() -> Path:
 
 
 def prepare_app(
-    folder: Path, bundles: Sequence[Bundle], fresh: bool = False, source: Path | None = None
+    folder: Path, offers: Sequence[Offer], fresh: bool = False, source: Path | None = None
 ) -> list[str]:
     """Make an app folder with a copy of each bundle in `model/`, or bring an older one up to date.
 
-    A copy that is there already is kept, with what was trained in it.
+    A copy that is there already is kept, with what was trained in it. Nothing is written if one of the bundles cannot
+    be served.
 
     Args:
         folder: the app folder.
-        bundles: what the server shall offer.
+        offers: what the server shall offer.
         fresh: replace copies that are there.
         source: the app to copy; by default the installed one.
 
     Returns:
-        A line for each kept copy whose version is not the shipped one.
+        A line for each kept copy whose version is not the shipped one, and for each that has no weights yet.
 
     Raises:
-        LabelError: if a bundle has no weights, or two have one name.
+        BundleError: if a config is not there.
+        ConfigError: if configs cannot be merged or built.
+        WeightsError: if weights do not fit.
+        LabelError: if two bundles have one name, or a kept copy serves something else.
     """
-    names = [bundle.name for bundle in bundles]
+    names = [offer.bundle.name for offer in offers]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise LabelError(f"asked for more than once: {', '.join(twice)}; expected each bundle once")
-    bare = [bundle for bundle in bundles if not bundle.weights.is_file()]
-    if bare:
-        raise LabelError(
-            f"{bare[0].weights}: no such file; expected the weights that MONAI Label starts from"
-        )
+    copies = {offer: folder / "model" / offer.bundle.name for offer in offers}
+    contents = {offer: prepare(offer) for offer, copy in copies.items() if fresh or not is_kept(offer, copy)}
     source = source or sample_app()
     ignored = shutil.ignore_patterns("logs", "model", "__pycache__")
     shutil.copytree(source, folder, ignore=ignored, dirs_exist_ok=True)
-    notes = [_place(bundle, folder / "model" / bundle.name, fresh) for bundle in bundles]
-    return [note for note in notes if note]
-
-
-def _place(bundle: Bundle, copy: Path, fresh: bool) -> str:
-    """Copy one bundle; a note if an older copy was kept."""
-    if fresh and copy.exists():
-        shutil.rmtree(copy)
-    if Bundle(copy).weights.is_file():
-        held, shipped = Bundle(copy).metadata["version"], bundle.metadata["version"]
-        return (
-            "" if held == shipped else f"{copy} is version {held}, shipped is {shipped}: --fresh replaces it"
-        )
-    # Only what belongs to a bundle: a root that was trained in also holds runs, caches and predictions.
-    for part in BUNDLE_FOLDERS:
-        if (bundle.root / part).is_dir():
-            shutil.copytree(bundle.root / part, copy / part, dirs_exist_ok=True)
-    _train_anew(copy / "configs" / "train.json")
-    return ""
-
-
-def _train_anew(config: Path) -> None:
-    """Have each training start from the weights in use: labels may have come since one was stopped."""
-    content = json.loads(config.read_text(encoding="utf-8"))
-    if "resume" in content:
-        write_json(config, content | {"resume": False})
+    for offer, content in contents.items():
+        write(offer, content, copies[offer])
+    return [note for offer, copy in copies.items() for note in notes(offer, copy)]
 
 
 def dicom_modality(bundles: Sequence[Bundle]) -> str | None:

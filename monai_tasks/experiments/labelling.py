@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,13 +20,13 @@ import psutil
 
 from monai_tasks.catalog import Bundle
 from monai_tasks.experiments.label_app import (
-    LabelError,
     check_installation,
     dicom_modality,
     keep_from_downloading,
     prepare_app,
     server_settings,
 )
+from monai_tasks.experiments.label_copy import LabelError, Offer
 
 LOG_LINES = 20
 
@@ -65,13 +65,19 @@ class LabelServer:
     """A MONAI Label server as a child process; a context manager that stops it, with all it started.
 
     Args:
-        bundles: what it offers, each with weights.
+        bundles: what it offers. One without weights is offered too, and labels once it was trained.
         studies: a folder of images, or a DICOMweb address.
         app: the folder for the app: copies of the bundles, logs.
         host: the address it listens on.
         port: its port; 0 takes a free one.
         modality: what to search for at a DICOMweb address; `auto` takes it from the bundles, `all` is any.
         fresh: replace the copies of the bundles that are in `app`.
+        weights: a bundle's name to the file to begin with instead of its own weights.
+        configs: a bundle's name to configs, by name or path, that are merged onto its own in order.
+
+    Raises:
+        BundleError, ConfigError, WeightsError: if a config is not there or cannot be built, or weights do not fit.
+        LabelError: if MONAI Label is not there, or anything else is in the way; the text says what to do.
     """
 
     def __init__(
@@ -84,6 +90,8 @@ class LabelServer:
         port: int = 0,
         modality: str = "auto",
         fresh: bool = False,
+        weights: Mapping[str, Path] | None = None,
+        configs: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         check_installation()
         if not is_address(str(studies)) and not os.access(studies, os.W_OK):
@@ -98,7 +106,11 @@ class LabelServer:
         self.port = free_port(host, port)
         wanted = dicom_modality(bundles) if modality == "auto" else modality
         self.settings = server_settings(self.app, None if wanted == "all" else wanted)
-        self.notes = prepare_app(self.app, bundles, fresh)
+        weights, configs = weights or {}, configs or {}
+        offers = [
+            Offer(bundle, weights.get(bundle.name), tuple(configs.get(bundle.name, ()))) for bundle in bundles
+        ]
+        self.notes = prepare_app(self.app, offers, fresh)
         if is_address(self.studies):
             keep_from_downloading(self.app)
         self.log = self.app / "logs" / "server.log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -57,7 +58,14 @@ def test_the_server_gets_the_bundles_and_ends_well_on_ctrl_c(
     ((bundles, studies, app), options) = recorder.made[0]
     assert [bundle.root for bundle in bundles] == [example_bundle.resolve()]
     assert (studies, app) == (str(tmp_path), tmp_path / "app")
-    assert options == {"host": "127.0.0.1", "port": 8123, "modality": "auto", "fresh": False}
+    assert options == {
+        "host": "127.0.0.1",
+        "port": 8123,
+        "modality": "auto",
+        "fresh": False,
+        "weights": {},
+        "configs": {},
+    }
     assert "ready at http://127.0.0.1:8123 with organ_mri_segmentation" in result.output
     assert "an older copy" in result.output
     assert signal.getsignal(signal.SIGTERM) == before
@@ -69,6 +77,42 @@ def test_an_address_passes_for_studies(recorder: type[Recorder], example_bundle:
     assert recorder.made[0][0][1] == "http://pacs.example/dicom-web"
 
 
+@pytest.fixture
+def second(example_bundle: Path) -> Path:
+    return Path(shutil.copytree(example_bundle, example_bundle.with_name("wrist_mri_segmentation")))
+
+
+def test_weights_and_configs_reach_the_only_bundle(
+    recorder: type[Recorder], example_bundle: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "seed=1.pt"
+    weights.write_text("weights")
+    given = ["--weights", str(weights), "--config", "wide", "--config", "deep"]
+    result = CliRunner().invoke(command, [str(example_bundle), "--studies", str(tmp_path), *given])
+    assert result.exit_code == 0, result.output
+    options = recorder.made[0][1]
+    assert options["weights"] == {"organ_mri_segmentation": weights}
+    assert options["configs"] == {"organ_mri_segmentation": ["wide", "deep"]}
+
+
+def test_with_several_bundles_weights_and_configs_say_whose_they_are(
+    recorder: type[Recorder], example_bundle: Path, second: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "own.pt"
+    weights.write_text("weights")
+    bundles = [str(example_bundle), str(second), "--studies", str(tmp_path)]
+    given = [f"--weights={second.name}={weights}", f"--config={example_bundle.name}=wide"]
+    result = CliRunner().invoke(command, [*bundles, *given])
+    assert result.exit_code == 0, result.output
+    options = recorder.made[0][1]
+    assert options["weights"] == {second.name: weights}
+    assert options["configs"] == {example_bundle.name: ["wide"]}
+    for unclear in (f"--weights={weights}", "--config=wide"):
+        result = CliRunner().invoke(command, [*bundles, unclear])
+        assert result.exit_code == 2
+        assert f"one of {example_bundle.name}, {second.name}" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -77,6 +121,11 @@ def test_an_address_passes_for_studies(recorder: type[Recorder], example_bundle:
         (["{bundle}"], "--studies"),
         (["{bundle}", "--studies", "{folder}/missing"], "is no folder"),
         (["{bundle}", "--studies", "{folder}", "--port", "70000"], "--port"),
+        (
+            ["{bundle}", "--studies", "{folder}", "--weights", "{folder}/missing.pt"],
+            "missing.pt: no such file",
+        ),
+        (["{bundle}", "--studies", "{folder}", *["--weights", "{bundle}/LICENSE"] * 2], "given 2 times"),
     ],
 )
 def test_wrong_usage_is_status_2(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from monai_tasks.catalog import Bundle
+from monai_tasks.catalog import Bundle, BundleError
 from monai_tasks.experiments import label_app
-from monai_tasks.experiments.label_app import LabelError
+from monai_tasks.experiments.label_copy import LabelError, Offer
 
 SETUP = Path(__file__).resolve().parents[2] / "setup.cfg"
 
@@ -20,7 +20,7 @@ def test_the_app_holds_the_code_and_a_copy_of_each_bundle(
 ) -> None:
     other = named("wrist_mri_segmentation")
     (bundle.root / "run").mkdir()
-    assert label_app.prepare_app(tmp_path / "app", [bundle, other], source=label_source) == []
+    assert label_app.prepare_app(tmp_path / "app", [Offer(bundle), Offer(other)], source=label_source) == []
     assert (tmp_path / "app" / "main.py").read_text() == "app"
     copies = tmp_path / "app" / "model"
     assert sorted(path.name for path in copies.iterdir()) == [
@@ -38,38 +38,40 @@ def test_what_was_trained_is_kept_until_a_fresh_copy_is_asked_for(
     tmp_path: Path, label_source: Path, bundle: Bundle
 ) -> None:
     app = tmp_path / "app"
-    label_app.prepare_app(app, [bundle], source=label_source)
+    label_app.prepare_app(app, [Offer(bundle)], source=label_source)
     trained = app / "model" / bundle.name / "models" / "model.pt"
     trained.write_text("trained")
     (trained.parents[1] / "run").mkdir()
-    label_app.prepare_app(app, [bundle], source=label_source)
+    label_app.prepare_app(app, [Offer(bundle)], source=label_source)
     assert trained.read_text() == "trained"
     assert bundle.weights.read_text() == "weights"
-    label_app.prepare_app(app, [bundle], fresh=True, source=label_source)
+    label_app.prepare_app(app, [Offer(bundle)], fresh=True, source=label_source)
     assert trained.read_text() == "weights"
     assert not (trained.parents[1] / "run").exists()
 
 
 def test_an_older_copy_is_named(tmp_path: Path, label_source: Path, bundle: Bundle, named) -> None:
-    label_app.prepare_app(tmp_path / "app", [bundle], source=label_source)
+    label_app.prepare_app(tmp_path / "app", [Offer(bundle)], source=label_source)
     file = bundle.root / "configs" / "metadata.json"
     file.write_text(file.read_text().replace('"version": "1.2.0"', '"version": "1.3.0"'))
-    (note,) = label_app.prepare_app(tmp_path / "app", [Bundle(bundle.root)], source=label_source)
+    (note,) = label_app.prepare_app(tmp_path / "app", [Offer(Bundle(bundle.root))], source=label_source)
     assert "1.2.0" in note
     assert "1.3.0" in note
     assert "--fresh" in note
 
 
-def test_a_bundle_without_weights_is_refused(tmp_path: Path, label_source: Path, bundle: Bundle) -> None:
-    bundle.weights.unlink()
-    with pytest.raises(LabelError, match=r"model\.pt: no such file"):
-        label_app.prepare_app(tmp_path / "app", [bundle], source=label_source)
+def test_nothing_is_written_when_one_bundle_cannot_be_served(
+    tmp_path: Path, label_source: Path, bundle: Bundle, named
+) -> None:
+    other = Offer(named("wrist_mri_segmentation"), configs=("nowhere",))
+    with pytest.raises(BundleError, match="no config 'nowhere'"):
+        label_app.prepare_app(tmp_path / "app", [Offer(bundle), other], source=label_source)
     assert not (tmp_path / "app").exists()
 
 
 def test_a_bundle_asked_for_twice_is_refused(tmp_path: Path, label_source: Path, bundle: Bundle) -> None:
     with pytest.raises(LabelError, match="more than once: organ_mri_segmentation"):
-        label_app.prepare_app(tmp_path / "app", [bundle, bundle], source=label_source)
+        label_app.prepare_app(tmp_path / "app", [Offer(bundle)] * 2, source=label_source)
 
 
 def test_the_settings_switch_tracking_off_and_choose_the_series(tmp_path: Path) -> None:

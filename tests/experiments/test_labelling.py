@@ -14,7 +14,7 @@ import pytest
 
 from monai_tasks.catalog import Bundle
 from monai_tasks.experiments import label_app, labelling
-from monai_tasks.experiments.label_app import LabelError
+from monai_tasks.experiments.label_copy import LabelError, Offer
 from monai_tasks.experiments.labelling import LabelServer
 
 # In place of MONAI Label: answers /info/ with the models it was asked for, and has a child as in training.
@@ -86,6 +86,20 @@ def test_a_server_is_waited_for_and_stopped_with_its_children(
         time.sleep(0.05)
     assert labelling.free_port(server.host, server.port) == server.port
     server.stop()
+
+
+def test_weights_and_configs_go_to_the_bundle_they_are_for(
+    stand_in: Path, tmp_path: Path, bundle: Bundle, named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr(
+        labelling, "prepare_app", lambda app, offers, fresh: made.extend(offers) or ["a note"]
+    )
+    other, own = named("wrist_mri_segmentation"), tmp_path / "own.pt"
+    given = {"weights": {other.name: own}, "configs": {bundle.name: ["wide", "deep"]}}
+    server = LabelServer([bundle, other], stand_in, tmp_path / "app", **given)
+    assert made == [Offer(bundle, None, ("wide", "deep")), Offer(other, own, ())]
+    assert server.notes == ["a note"]
 
 
 def test_a_server_that_ends_at_once_says_what_it_last_logged(
