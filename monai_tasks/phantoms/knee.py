@@ -8,10 +8,11 @@ around the joint only.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import nibabel
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from monai_tasks.phantoms.knee_anatomy import Knee
 from monai_tasks.phantoms.knee_bones import turn
@@ -20,6 +21,7 @@ from monai_tasks.phantoms.scanner import smooth_noise
 BONES = ("femur", "tibia", "fibula")
 FLIPS = ((1, 1, 1), (-1, 1, 1), (-1, -1, 1), (-1, -1, -1))  # of right, front and up: RAS, LAS, LPS, LPI
 WINDOW = 112.0  # mm, edge of the square that maps are drawn in
+COILS = ("loop", "ring", "none")
 KNOT = 5.0  # mm between the points of smooth random fields
 
 
@@ -31,13 +33,21 @@ class Grid:
         shape: pixels left to right, pixels along the leg, slices.
         spacing: mm.
         fat: brightness of fat.
-        coil: `loop` where one coil lies at one side of the leg, `ring` where coils surround it.
+        coil: `loop` where one coil lies at one side of the leg, `ring` where coils surround it, `none` for an
+            even field.
+
+    Raises:
+        ValueError: if the coil is none of these.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     fat: float = 1000.0
     coil: str = "loop"
+
+    def __post_init__(self) -> None:
+        if self.coil not in COILS:
+            raise ValueError(f"a coil of {', '.join(COILS)} is needed, not {self.coil!r}")
 
     def reduced(self, pixel: float) -> Grid:
         """The same field of view and slices with larger pixels.
@@ -68,7 +78,7 @@ GRIDS = {
 def knee(rng: np.random.Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Draw one knee.
 
-    The same state of `rng` gives the same knee on a grid and on its reduced ones.
+    The same state of `rng` gives the same knee on a grid, on its reduced ones and with any coil.
 
     Args:
         rng: source of randomness; the same state gives the same case.
@@ -94,7 +104,7 @@ def knee(rng: np.random.Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
     samples = 2 * round(grid.spacing[2] / 1.76) + 1
     for number in range(grid.shape[2]):
         tissue = np.zeros(grid.shape[:2], np.float32)
-        count = np.zeros((3, *grid.shape[:2]), np.uint8)
+        count = np.zeros((4, *grid.shape[:2]), np.uint8)
         for part in range(samples):
             depth = number + (part + 0.5) / samples - 0.5
             x, y, z = _points(pose @ affine[:3, :3], grid.shape, depth, centre)
@@ -106,9 +116,8 @@ def knee(rng: np.random.Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
             for index, bone in enumerate(bones):
                 count[index] += bone
         tissue /= samples
-        maps[:, window[0], window[1], number] = (2 * count > samples)[:, window[0], window[1]]
-        inside = count[0] + count[1] + count[2] > 0
-        image[..., number] = quality.acquire(rng, tissue, inside, np.exp(fields.plane(coil, number)))
+        maps[:, window[0], window[1], number] = (2 * count[:3] > samples)[:, window[0], window[1]]
+        image[..., number] = quality.acquire(rng, tissue, count.any(0), np.exp(fields.plane(coil, number)))
     quality.add_outliers(rng, image)
     return image, maps, affine, joint
 
@@ -144,8 +153,8 @@ def _window(
     """Pixels of the square window in which maps are drawn; each edge lies up to 2 mm off."""
     voxel = nibabel.affines.apply_affine(np.linalg.inv(affine), joint)
     edges = np.array([[-WINDOW / 2], [WINDOW / 2]]) + rng.uniform(-2, 2, (2, 2))
-    pixels = np.round(voxel[:2] + edges / np.array(grid.spacing[:2])).astype(int)
-    return tuple(slice(max(int(start), 0), max(int(stop) + 1, 0)) for start, stop in pixels.T)
+    pixels = np.ceil(voxel[:2] + edges / np.array(grid.spacing[:2])).astype(int)
+    return tuple(slice(*np.maximum(edge, 0).tolist()) for edge in pixels.T)
 
 
 class _Fields:
@@ -159,38 +168,36 @@ class _Fields:
     def __init__(self, rng: np.random.Generator, grid: Grid) -> None:
         self._grid = grid
         self._box = np.multiply(grid.shape, grid.spacing)
-        knots = np.array([KNOT, KNOT, KNOT])
         amplitude = rng.uniform(0.6, 1.6)
-        self._bend = [amplitude * self._noise(rng, knots, 18.0) for _ in range(3)]
+        self._bend = amplitude * np.stack([self._noise(rng, 18.0) for _ in range(3)])
         # Fibres and the beams of spongy bone run along the leg.
-        self._grain = self._noise(rng, np.array([1.6, 1.6, 3.2]), 1.4, stretch=2.0)
+        self._grain = self._noise(rng, 1.4, knots=(1.6, 1.6, 3.2), stretch=2.0)
 
     def _noise(
-        self, rng: np.random.Generator, knots: np.ndarray, length: float, stretch: float = 1.0
+        self,
+        rng: np.random.Generator,
+        length: float,
+        knots: tuple[float, float, float] = (KNOT, KNOT, KNOT),
+        stretch: float = 1.0,
     ) -> np.ndarray:
         shape = tuple(int(size) for size in np.ceil(self._box / knots) + 1)
-        return smooth_noise(rng, shape, knots / (1, stretch, 1), length).astype(np.float32)
+        return smooth_noise(rng, shape, np.array(knots) / (1, stretch, 1), length).astype(np.float32)
 
     def plane(self, field: np.ndarray, depth: float) -> np.ndarray:
-        """A field at the pixels of the plane at `depth`, between its knots by straight lines."""
-        first, second, third = (
-            _weights((np.asarray(index) + 0.5) / size, knots)
-            for index, size, knots in zip(
-                (*map(np.arange, self._grid.shape[:2]), [depth]), self._grid.shape, field.shape, strict=True
-            )
+        """Fields (..., X, Y, Z) at the pixels of the plane at `depth`, between their knots by straight lines."""
+        first, second = (
+            _weights(size, knots) for size, knots in zip(self._grid.shape, field.shape[-3:-1], strict=False)
         )
-        return first @ (field @ third[0]) @ second.T
+        place = (depth + 0.5) / self._grid.shape[2] * (field.shape[-1] - 1)
+        below = min(max(int(place), 0), field.shape[-1] - 2)
+        share = place - below
+        return first @ ((1 - share) * field[..., below] + share * field[..., below + 1]) @ second.T
 
-    def at(self, field: np.ndarray, voxel: np.ndarray) -> float:
-        """A field at one voxel position."""
-        value = field
-        for index, size in zip(voxel, self._grid.shape, strict=True):
-            value = np.tensordot(_weights(np.array([(index + 0.5) / size]), value.shape[0])[0], value, 1)
-        return float(value)
-
-    def bend(self, depth: float, centre: np.ndarray) -> list[np.ndarray]:
-        """By how many mm the plane's points are moved; the point at voxel `centre` stays."""
-        return [self.plane(field, depth) - self.at(field, centre) for field in self._bend]
+    def bend(self, depth: float, centre: np.ndarray) -> np.ndarray:
+        """By how many mm the plane's points are moved, (3, X, Y); the point at voxel `centre` stays."""
+        places = (centre + 0.5) / self._grid.shape * (np.array(self._bend.shape[1:]) - 1)
+        still = [map_coordinates(field, places[:, None], order=1) for field in self._bend]
+        return self.plane(self._bend, depth) - np.array(still)[..., None]
 
     def grain(self, depth: float) -> np.ndarray:
         """Noise of mean 0 and deviation 1 that varies over some mm."""
@@ -198,7 +205,7 @@ class _Fields:
 
     def coil(self, rng: np.random.Generator, kind: str) -> np.ndarray:
         """Logarithm of a coil's bias field, at knots; its strength differs from case to case."""
-        noise = self._noise(rng, np.array([KNOT, KNOT, KNOT]), 25.0)
+        noise = self._noise(rng, 25.0)
         places = [
             np.linspace(-0.5, 0.5, size) * box for size, box in zip(noise.shape, self._box, strict=True)
         ]
@@ -210,13 +217,15 @@ class _Fields:
             field = (across - 8 * side) ** 2 / 55**2 - ((along - height) / 70) ** 2 + (depth / 90) ** 2
         field += rng.uniform(0.05, 0.12) * noise
         low, middle, high = np.quantile(field[np.abs(across) < 50], (0.05, 0.5, 0.95))
-        return ((field - middle) * (np.log(rng.uniform(1.5, 2.5)) / (high - low))).astype(np.float32)
+        field = (field - middle) * (np.log(rng.uniform(1.5, 2.5)) / (high - low))
+        return np.zeros_like(noise) if kind == "none" else field.astype(np.float32)
 
 
-def _weights(places: np.ndarray, knots: int) -> np.ndarray:
-    """(places, knots) weights that put values between knots, which lie evenly from 0 to 1."""
-    even = np.linspace(0, 1, knots)
-    return np.stack([np.interp(places, even, row) for row in np.eye(knots)], 1).astype(np.float32)
+@cache
+def _weights(size: int, knots: int) -> np.ndarray:
+    """(size, knots) weights that put pixels between knots; both fill one length, knots from end to end."""
+    places = (np.arange(size) + 0.5) / size * (knots - 1)
+    return np.stack([np.interp(places, np.arange(knots), row) for row in np.eye(knots)], 1).astype(np.float32)
 
 
 @dataclass(frozen=True)

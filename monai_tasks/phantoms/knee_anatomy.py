@@ -12,7 +12,6 @@ import numpy as np
 from monai_tasks.phantoms.knee_bones import (
     Femur,
     Fibula,
-    GrowthPlate,
     Points,
     Tibia,
     column,
@@ -93,12 +92,12 @@ class Knee:
             tibia=Tibia.draw(rng, size, gap, max(openness - 0.1, 0.0)),
             fibula=Fibula.draw(rng, size, openness),
             size=size,
-            leg=(size * rng.uniform(53, 58), size * rng.uniform(56, 62)),
+            leg=(size * rng.uniform(53, 58), size * rng.uniform(60, 65)),
             fat=rng.uniform(3.5, 9.0),
             bulk=rng.uniform(0.9, 1.15),
             patella=(
-                (rng.uniform(-1, 5), size * rng.uniform(38, 41), size * rng.uniform(22, 34)),
-                (size * rng.uniform(20, 23), size * rng.uniform(9.5, 11.5), size * rng.uniform(19, 22)),
+                (rng.uniform(-1, 5), size * rng.uniform(41, 43), size * rng.uniform(24, 36)),
+                (size * rng.uniform(20, 23), size * rng.uniform(9, 10.5), size * rng.uniform(19, 22)),
             ),
             red=rng.uniform(0.1, 0.35),
             cortex=(rng.uniform(0.9, 1.4), rng.uniform(2.4, 3.6)),
@@ -106,7 +105,7 @@ class Knee:
 
     def plane(
         self, x: np.ndarray, y: np.ndarray, z: np.ndarray, grain: np.ndarray, edge: float
-    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Draw a plane.
 
         Args:
@@ -118,7 +117,7 @@ class Knee:
 
         Returns:
             brightness: (X, Y) float32.
-            bones: where femur, tibia and fibula are, each (X, Y) bool.
+            bones: where femur, tibia, fibula and patella are, each (X, Y) bool.
         """
         points = (x, y, z)
         own = self.femur.own(x, y, z)
@@ -126,42 +125,57 @@ class Knee:
         shin = self.tibia.own(x, y, z)
         tibia = self.tibia.distance(*shin, femur)
         fibula = self.fibula.distance(*shin, tibia)
-        image = self._soft_tissue(points, grain, edge)
+        image = self._soft_tissue(points, femur, tibia, grain, edge)
         self._paint_joint(image, points, femur, tibia, edge)
-        self._paint_patella(image, points, edge)
         self._paint_cords(image, points, edge)
-        for distance, plate, (a, b, c), ends in (
-            (femur, self.femur.plate, own, (38.0, 62.0)),
-            (tibia, self.tibia.plate, shin, (-26.0, -50.0)),
-            (fibula, self.fibula.plate, shin, (-28.0, -48.0)),
+        patella = self._paint_patella(image, points, edge)
+        for bone, distance, frame, ends in (
+            (self.femur, femur, own, (38.0, 62.0)),
+            (self.tibia, tibia, shin, (-26.0, -50.0)),
+            (self.fibula, fibula, shin, (-28.0, -60.0)),
         ):
-            self._paint_bone(image, distance, plate, (a, b, c), ends, grain, edge)
-        return image, (femur < 0, tibia < 0, fibula < 0)
+            self._paint_bone(image, distance, bone, frame, ends, grain, edge)
+        return image, (femur < 0, tibia < 0, fibula < 0, patella < 0)
 
-    def _soft_tissue(self, points: Points, grain: np.ndarray, edge: float) -> np.ndarray:
+    def _soft_tissue(
+        self, points: Points, femur: np.ndarray, tibia: np.ndarray, grain: np.ndarray, edge: float
+    ) -> np.ndarray:
         """Leg in air: skin, fat below it, fascia, muscles in fat."""
         x, y, z = points
         # The thigh widens upwards, and the calf has its belly behind.
         thigh, calf = logistic((z - 45) / 14), logistic(-(z + 40) / 14)
         half_width = self.leg[0] * (1 + 0.2 * thigh + 0.02 * calf)
         half_depth = self.leg[1] * (1 + 0.12 * thigh)
-        leg = column(x - 2 * thigh, y + 10 + 4 * calf, half_width, half_depth)
+        leg = column(x - 2 * thigh, y + 5 + 4 * calf, half_width, half_depth)
         image = np.zeros_like(x)
         paint(image, leg, SKIN, edge)
         paint(image, leg + 1.6, FAT, edge)
         depth = leg + 1.6 + self.fat + 1.2 * grain
         paint(image, np.abs(depth) - 0.35, 0.3, edge)
+        # Muscles that clothe the shafts and thin out towards the joint.
+        thick = 15.0 * self.bulk
+        vastus = np.maximum(femur - np.minimum(0.4 * (z - 50.0 + 0.6 * y), thick), -12.0 - y)
+        self._paint_muscle(image, vastus, depth, grain, edge)
+        # The tibia's inner and front face lie bare below the skin.
+        deep = np.maximum(np.minimum(y + 6.0, -8.0 - x), y - 14.0)
+        deep = np.maximum(tibia - np.minimum(-0.4 * (z + 32.0), thick), deep)
+        self._paint_muscle(image, deep, depth, grain, edge)
         low, high = float(y.min()), float(y.max())
         for centre, radii in MUSCLES:
             middle = tuple(self.size * value for value in centre)
             half = (self.bulk * radii[0], self.bulk * radii[1], radii[2])
             if low < middle[1] + half[1] and high > middle[1] - half[1]:
-                muscle = np.maximum(ellipsoid(points, middle, half), depth + 0.6)
-                muscle += 0.6 * grain
-                paint(image, muscle, MUSCLE, edge)
-                # Fat between the bundles of fibres.
-                paint(image, np.maximum(np.abs(grain - 0.9) * 4.0 - 0.25, muscle + 1.0), 0.75, edge)
+                self._paint_muscle(image, ellipsoid(points, middle, half), depth, grain, edge)
         return image
+
+    def _paint_muscle(
+        self, image: np.ndarray, distance: np.ndarray, depth: np.ndarray, grain: np.ndarray, edge: float
+    ) -> None:
+        """A muscle below the fascia, in a thin coat of fat, with fat between its bundles of fibres."""
+        muscle = np.maximum(distance + 0.6 * grain, depth + 0.6)
+        paint(image, muscle, 0.8 * FAT, 2 * edge)
+        paint(image, muscle + 0.7, MUSCLE, edge)
+        paint(image, np.maximum(np.abs(grain - 0.9) * 4.0 - 0.25, muscle + 1.0), 0.7 * FAT, edge)
 
     def _paint_joint(
         self, image: np.ndarray, points: Points, femur: np.ndarray, tibia: np.ndarray, edge: float
@@ -182,35 +196,41 @@ class Knee:
         paint(image, np.maximum(femur - 2.0, z - 26.0), CARTILAGE, edge)
         paint(image, np.maximum(tibia - 1.8, np.maximum(between - 16.0, -10.0 - z)), CARTILAGE, edge)
 
-    def _paint_patella(self, image: np.ndarray, points: Points, edge: float) -> None:
-        """Kneecap with its tendons; none of the maps holds it."""
+    def _paint_patella(self, image: np.ndarray, points: Points, edge: float) -> np.ndarray:
+        """Kneecap with its tendons; none of the maps holds it. Returns the distance from it."""
         x, y, z = points
-        if float(y.max()) < 18:
-            return
-        centre, radii = self.patella
-        front = np.abs(y - centre[1] + 0.06 * (z - centre[2])) - 3.0
-        tendon = np.maximum(np.maximum(np.abs(x - centre[0]) - 13.0 * self.size, front), -42.0 - z)
-        paint(image, tendon, DARK + 0.03, edge)
-        distance = ellipsoid(points, centre, radii)
-        paint(image, distance, DARK, edge)
-        paint(image, distance + 1.3, 0.92 * FAT, edge)
+        (middle, front, height), radii = self.patella
+        # Above the kneecap the tendon of the quadriceps, below it that to the tibia.
+        for offset, length in ((radii[2] + 14, 34.0), (-radii[2] - 16, 30.0)):
+            leaning = y - front + 0.12 * (z - height)
+            tendon = ellipsoid((x, leaning, z), (middle, 2.0, height + offset), (15.0, 3.5, length))
+            paint(image, tendon, DARK + 0.1, 2 * edge)
+        patella = ellipsoid(points, (middle, front, height), radii)
+        paint(image, np.maximum(patella - 2.0, y - front), CARTILAGE, edge)
+        paint(image, patella, DARK, edge)
+        paint(image, patella + 1.3, 0.92 * FAT, edge)
+        return patella
 
     def _paint_cords(self, image: np.ndarray, points: Points, edge: float) -> None:
         """Ligaments, and the vessels behind the joint."""
+        x, y, z = points
+        low, high = float(y.min()) - 4, float(y.max()) + 4
         for start, end, radius in CORDS:
             first, second = (tuple(self.size * value for value in p) for p in (start, end))
-            paint(image, cord(points, first, second) - radius, DARK + 0.05, edge)
-        x, y, z = points
-        for place, inner in (((2.0, -38.0), 0.12), ((8.0, -43.0), 0.6)):
-            vessel = np.hypot(x - place[0] + 0.05 * z, y - place[1] * self.size) - 3.2
-            paint(image, vessel, 0.15, edge)
-            paint(image, vessel + 0.8, inner, edge)
+            if low < max(first[1], second[1]) and high > min(first[1], second[1]):
+                paint(image, cord(points, first, second) - radius, DARK + 0.05, edge)
+        for (across, back), inner in (((2.0, -38.0), 0.1), ((9.0, -44.0), 0.5)):
+            if low < self.size * back + 4 and high > self.size * back - 4:
+                middle = across - 0.05 * z + 1.5 * np.sin(z / 14.0 + across)
+                vessel = np.hypot(x - middle, y - self.size * back) - 3.2
+                paint(image, vessel, 0.22, edge)
+                paint(image, vessel + 0.8, inner, edge)
 
     def _paint_bone(
         self,
         image: np.ndarray,
         distance: np.ndarray,
-        plate: GrowthPlate,
+        bone: Femur | Tibia | Fibula,
         points: Points,
         ends: tuple[float, float],
         grain: np.ndarray,
@@ -220,11 +240,14 @@ class Knee:
         x, y, z = points
         shaft = np.clip((z - ends[0]) * (1 / (ends[1] - ends[0])), 0, 1)
         paint(image, distance, DARK, edge)
+        plate = bone.plate
         above = plate.above(x, y, z, 38.0)
         # Epiphyses turn to fat first; towards the shaft some red marrow is left in patches.
         metaphysis = above if ends[1] > 0 else -above
         marrow = 0.95 - (self.red + 0.05 * grain) * np.clip(metaphysis * 0.4 + 0.5, 0, 1) * (1 - 0.6 * shaft)
-        inner = distance + self.cortex[0] + (self.cortex[1] - self.cortex[0]) * shaft
+        # A thin bone has a thin shell.
+        thick = min(self.cortex[1], 0.4 * bone.shaft[0])
+        inner = distance + self.cortex[0] + (thick - self.cortex[0]) * shaft
         paint(image, inner, marrow, edge)
         # A plate that closes fades in patches and leaves a thin scar.
         fade = np.clip(2 * plate.openness - 0.5 + 0.35 * grain, 0, 1)
@@ -234,8 +257,11 @@ class Knee:
 
 def paint(image: np.ndarray, distance: np.ndarray, value: np.ndarray | float, edge: float) -> None:
     """Lay a value over an image, in place, where a distance is negative; `edge` is the border's width."""
-    cover = np.clip(0.5 - distance * (1 / edge), 0, 1)
-    image += cover * (value - image)
+    cover = distance * (-1 / edge)
+    cover += 0.5
+    np.clip(cover, 0, 1, out=cover)
+    cover *= value - image
+    image += cover
 
 
 def cord(point: Points, start: tuple[float, ...], end: tuple[float, ...]) -> np.ndarray:

@@ -214,9 +214,9 @@ class Fibula:
         return cls(
             place=(size * rng.uniform(31, 35), -size * rng.uniform(17, 22)),
             top=top,
-            head=(7.8 * scale, 9.0 * scale),
-            shaft=(5.0 * scale, 5.8 * scale),
-            length=scale * rng.uniform(17, 24),
+            head=(8.4 * scale, 10.8 * scale),
+            shaft=(5.7 * scale, 7.0 * scale),
+            length=scale * rng.uniform(19, 26),
             lean=rng.uniform(0.0, 0.08),
             clearance=rng.uniform(1.5, 2.8),
             plate=GrowthPlate.draw(rng, top - size * rng.uniform(12, 15), 0.3, openness),
