@@ -226,6 +226,12 @@ def test_a_run_that_goes_on_keeps_its_figures(tmp_path, last):
     assert run.seen == {2: fitted(images(0)), 3: fitted(images(0))}
 
 
+def test_a_run_that_goes_on_without_figures_gets_none(tmp_path):
+    """Its weights have seen images as they are."""
+    Run(tmp_path, images(), enabled=False).cut(ITERATIONS + 1)
+    assert Run(tmp_path, images()).end().seen == {2: (0.0, 1.0), 3: (0.0, 1.0)}
+
+
 def test_a_run_that_goes_on_measures_no_image(tmp_path):
     Run(tmp_path, images()).cut(ITERATIONS + 1)
     assert sorted(Run(tmp_path, [{"image": "gone.nii"}]).end().seen) == [2, 3]
