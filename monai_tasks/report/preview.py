@@ -1,4 +1,4 @@
-"""One picture of a segmentation: three planes of the image with the labels drawn on it."""
+"""One picture of a segmentation: planes of the image, or its slices where they are thick, with the labels on them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ COLOURS = (
 )
 REFERENCE_COLOUR = (255, 255, 255)
 PANEL = 320  # pixels along the longest side of the volume
+THICK = 3.0  # slices this many pixels apart are thick: across them a picture would be smeared
+SLICES, COLUMNS = 12, 4  # of a picture of slices, at most
+SLICE_PANEL = 256  # pixels along the longer side of a slice
 GAP = 8
 LEGEND = 28
 FILL = 0.25
@@ -42,15 +45,19 @@ def overlay(
 ) -> None:
     """Draw labels on the sagittal, coronal and axial plane in which the largest label is widest.
 
-    The planes are shown upright and in radiological convention: anterior of the sagittal one and the right of the
-    body are on the left. All three have one scale in mm.
+    All three have one scale in mm. Of an image with thick slices, whose distance is three times the pixel or more,
+    slices are drawn instead: twelve at most, evenly from the first to the last that holds a label or a reference,
+    or of all slices where none does. They stand in the order of the file, each with its number, counted from 1.
+
+    Planes and slices are upright and in radiological convention: anterior of a sagittal one and the right of the
+    body are on the left.
 
     Args:
         image: (X, Y, Z) or (C, X, Y, Z), of which the first channel is drawn.
         labels: (X, Y, Z), integers, on the grid of the image.
         names: label value to the name in the legend; the value fixes the colour.
         path: the PNG to write.
-        reference: (X, Y, Z), the true labels, drawn as white contours; the planes go through these where given.
+        reference: (X, Y, Z), the true labels, drawn as white contours; planes go through these where given.
         affine: (4, 4), voxel indices to RAS+ millimetres; the one that `image` carries where not given, 1 mm
             voxels where it carries none.
 
@@ -70,15 +77,12 @@ def overlay(
     spacing[orientation[:, 0].astype(int)] = nib.affines.voxel_sizes(np.asarray(affine))
     image, *drawn = (nib.apply_orientation(array, orientation) for array in (image, *drawn))
 
-    window = _window(image)
-    scale = PANEL / float(np.max(spacing * image.shape))
-    index = _planes(drawn[::-1])
-    panels = []
-    for axis in range(3):
-        planes = [_upright(array, axis, index[axis]) for array in (image, *drawn)]
-        millimetres = np.delete(spacing, axis) * np.delete(image.shape, axis)
-        size = tuple(max(1, round(side * scale)) for side in millimetres)
-        panels.append(_panel(planes, window, size, sorted(names), EDGES[axis]))
+    axis = int(np.argmax(spacing))
+    if spacing[axis] < THICK * np.delete(spacing, axis).max():
+        panels = _three_planes([image, *drawn], spacing, sorted(names))
+    else:
+        reversed_axis = orientation[orientation[:, 0] == axis, 1][0] < 0
+        panels = _slices([image, *drawn], spacing, sorted(names), axis, reversed_axis)
     picture = _sheet(panels, names, reference is not None)
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG", compress_level=1)
@@ -109,6 +113,52 @@ def _eight_bits(image: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     return np.clip(scaled, 0.0, 255.0).astype(np.uint8)
 
 
+def _three_planes(arrays: list[np.ndarray], spacing: np.ndarray, values: list[int]) -> list[Image.Image]:
+    """A panel for each axis of the image and its labels on a RAS+ grid."""
+    image, *drawn = arrays
+    window = _window(image)
+    scale = PANEL / float(np.max(spacing * image.shape))
+    panels = []
+    for axis, index in enumerate(_planes(drawn[::-1])):
+        planes = [_upright(array, axis, index) for array in arrays]
+        panels.append(_panel(planes, window, _size(image, spacing, axis, scale), values))
+        _letter(panels[-1], EDGES[axis])
+    return panels
+
+
+def _slices(
+    arrays: list[np.ndarray], spacing: np.ndarray, values: list[int], axis: int, reversed_axis: bool
+) -> list[Image.Image]:
+    """Panels of slices across an axis of a RAS+ grid, in the order of the file, which may run the other way."""
+    image, *drawn = arrays
+    window, depth = _window(image), image.shape[axis]
+    scale = SLICE_PANEL / float(np.max(np.delete(spacing * image.shape, axis)))
+    chosen = _evenly(drawn, axis)
+    panels = []
+    for index in chosen[::-1] if reversed_axis else chosen:
+        planes = [_upright(array, axis, index) for array in arrays]
+        panel = _panel(planes, window, _size(image, spacing, axis, scale), values)
+        number = depth - index if reversed_axis else index + 1
+        _write(panel, str(number) if panels else f"slice {number} of {depth}", (4, 4), "lt")
+        panels.append(panel)
+    _letter(panels[0], EDGES[axis])
+    return panels
+
+
+def _evenly(drawn: list[np.ndarray], axis: int) -> list[int]:
+    """The indices of slices to draw."""
+    others = tuple(np.delete(np.arange(3), axis))
+    held = np.flatnonzero(np.any([array.any(axis=others) for array in drawn], axis=0))
+    first, last = (held[0], held[-1]) if len(held) else (0, drawn[0].shape[axis] - 1)
+    return np.linspace(first, last, min(SLICES, last - first + 1)).round().astype(int).tolist()
+
+
+def _size(image: np.ndarray, spacing: np.ndarray, axis: int, scale: float) -> tuple[int, int]:
+    """Width and height of a panel across an axis."""
+    millimetres = np.delete(spacing, axis) * np.delete(image.shape, axis)
+    return tuple(max(1, round(side * scale)) for side in millimetres)
+
+
 def _planes(candidates: list[np.ndarray]) -> tuple[int, int, int]:
     """The index along each axis where the largest label covers most, in the first array that has a label."""
     for labels in candidates:
@@ -121,7 +171,8 @@ def _planes(candidates: list[np.ndarray]) -> tuple[int, int, int]:
 
 def _upright(volume: np.ndarray, axis: int, index: int) -> np.ndarray:
     """A plane of a RAS+ volume as rows from the top and columns from the left."""
-    return np.take(volume, index, axis=axis).T[::-1, ::-1]
+    # A view: np.take would first copy a volume that lies the other way in memory.
+    return np.moveaxis(volume, axis, 0)[index].T[::-1, ::-1]
 
 
 def _panel(
@@ -129,7 +180,6 @@ def _panel(
     window: tuple[float, float],
     size: tuple[int, int],
     values: list[int],
-    edges: tuple[str, str, str, str],
 ) -> Image.Image:
     image, labels, *reference = planes
     background = Image.fromarray(_eight_bits(np.ascontiguousarray(image), window))
@@ -145,9 +195,7 @@ def _panel(
         true = _resized(plane, size)
         for value in values:
             pixels[_contour(true == value, 1)] = REFERENCE_COLOUR
-    panel = Image.fromarray(pixels)
-    _letter(panel, edges)
-    return panel
+    return Image.fromarray(pixels)
 
 
 def _resized(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -178,25 +226,36 @@ def _letter(panel: Image.Image, edges: tuple[str, str, str, str]) -> None:
     width, height = panel.size
     places = ((3, height // 2, "lm"), (width - 3, height // 2, "rm"), (width // 2, 3, "mt"))
     places += ((width // 2, height - 3, "mb"),)
-    draw = ImageDraw.Draw(panel)
     for letter, (x, y, anchor) in zip(edges, places, strict=True):
-        draw.text((x, y), letter, fill=(200, 200, 200), font=_font(), anchor=anchor)
+        _write(panel, letter, (x, y), anchor)
+
+
+def _write(panel: Image.Image, text: str, place: tuple[int, int], anchor: str) -> None:
+    """Write so that it can be read on bright ground too."""
+    ImageDraw.Draw(panel).text(
+        place, text, fill=(200, 200, 200), font=_font(), anchor=anchor, stroke_width=1, stroke_fill=(0, 0, 0)
+    )
 
 
 def _sheet(panels: list[Image.Image], names: Mapping[int, str], has_reference: bool) -> Image.Image:
-    """The panels side by side over the legend."""
-    height = max(panel.height for panel in panels)
-    width = sum(panel.width for panel in panels) + GAP * (len(panels) + 1)
-    sheet = Image.new("RGB", (width, height + LEGEND + GAP))
-    left = GAP
-    for panel in panels:
-        sheet.paste(panel, (left, GAP + (height - panel.height) // 2))
-        left += panel.width + GAP
+    """The panels in rows over the legend."""
     entries = [(names[value], _colour(value)) for value in sorted(names)]
     entries += [("reference", REFERENCE_COLOUR)] if has_reference else []
-    draw, left, middle = ImageDraw.Draw(sheet), GAP, height + GAP + LEGEND // 2
-    for name, colour in entries:
+    steps = [18 + round(_font().getlength(name)) + 18 for name, _ in entries]
+    rows = [panels[start : start + COLUMNS] for start in range(0, len(panels), COLUMNS)]
+    width = max(sum(panel.width + GAP for panel in row) for row in rows)
+    heights = [max(panel.height for panel in row) for row in rows]
+    sheet = Image.new("RGB", (GAP + max(width, sum(steps)), sum(heights) + GAP * len(rows) + LEGEND))
+    top = GAP
+    for row, height in zip(rows, heights, strict=True):
+        left = GAP
+        for panel in row:
+            sheet.paste(panel, (left, top + (height - panel.height) // 2))
+            left += panel.width + GAP
+        top += height + GAP
+    draw, left, middle = ImageDraw.Draw(sheet), GAP, sheet.height - LEGEND // 2
+    for (name, colour), step in zip(entries, steps, strict=True):
         draw.rectangle((left, middle - 6, left + 12, middle + 6), fill=colour)
         draw.text((left + 18, middle), name, fill=(230, 230, 230), font=_font(), anchor="lm")
-        left += 18 + round(draw.textlength(name, font=_font())) + 18
+        left += step
     return sheet
