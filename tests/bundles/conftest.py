@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
 
 from monai_tasks.catalog import Bundle, find_bundles
-from monai_tasks.datasets import decathlon, ixi
-from monai_tasks.phantoms.layouts import write_decathlon, write_ixi
+from monai_tasks.datasets import decathlon, ixi, knee_mhd
+from monai_tasks.phantoms.knee import GRIDS, knee
+from monai_tasks.phantoms.layouts import write_decathlon, write_ixi, write_knee_mhd
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Example:
         write: writes generated images into a folder.
         datalist: lists that folder.
         images: a folder in it with images to predict.
-        network: the fixture that gives a small `network_def`.
+        network: the fixture that gives a small `network_def`; None where `settings` make the network small.
         settings: ids of `train.json` that make training small.
         inference: ids of `inference.json` that make inference small.
     """
@@ -34,7 +37,7 @@ class Example:
     write: Callable[[Path], Path]
     datalist: Callable[[Path], dict[str, Any]]
     images: str
-    network: str
+    network: str | None
     settings: Mapping[str, Any]
     inference: Mapping[str, Any]
 
@@ -59,8 +62,42 @@ HIPPOCAMPUS = {
         WINDOW,
     ),
 }
+
+
+def write_knees(folder: Path) -> Path:
+    """Knees of both sources with maps, and two images without maps in `new`."""
+    write_knee_mhd(folder, 6, pixels={"epi": 2.0, "jopp": 2.5})
+    for number, grid in enumerate(GRIDS.values()):
+        image, _, affine, _ = knee(np.random.default_rng([7, number]), grid.reduced(2.0))
+        path = folder / "new" / f"case_{number}.nii.gz"
+        path.parent.mkdir(exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(image, affine), path)
+    return folder
+
+
+SMALL = {"pixel": [3.5, 3.5], "field": [32, 32], "channels": 4, "slices": 24}
+PLANE = SMALL | {"inference_window": [32, 32], "strides": [2, 2]}
+VOLUME = SMALL | {"inference_window": [32, 32, 24]}
+KNEE = {
+    "": Example(
+        write_knees,
+        knee_mhd.datalist,
+        "new",
+        None,
+        {"max_epochs": 2, "learning_rate": 0.01, "window": [32, 32, 1], **PLANE},
+        PLANE,
+    ),
+    "unet3d": Example(
+        write_knees,
+        knee_mhd.datalist,
+        "new",
+        None,
+        {"max_epochs": 1, "learning_rate": 0.01, "window": [32, 32, 24], **VOLUME},
+        VOLUME,
+    ),
+}
 # By bundle, then by override config; an override without an example of its own is tried on the bundle's.
-EXAMPLES = {"hippocampus_mri_segmentation": HIPPOCAMPUS}
+EXAMPLES = {"hippocampus_mri_segmentation": HIPPOCAMPUS, "knee_mri_bone_segmentation": KNEE}
 
 
 @dataclass(frozen=True)
@@ -105,7 +142,7 @@ def trial_of(
             data = example.write(folder / "data")
             datalist = folder / "datalist.json"
             datalist.write_text(json.dumps(example.datalist(data)), encoding="utf-8")
-            network = {"network_def": request.getfixturevalue(example.network)}
+            network = {"network_def": request.getfixturevalue(example.network)} if example.network else {}
             images = data / example.images if example.images else datalist
             settings, inference = network | example.settings, network | example.inference
             made[key] = Trial(data, datalist, images, settings, inference)
