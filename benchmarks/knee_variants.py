@@ -1,6 +1,6 @@
 """Train the variants of the knee bundle on generated knees and write the table of what each came to.
 
-Every variant sees the same training knees and is measured on the same unseen ones, on the grids of the images. The first
+Every variant sees the same training knees and is measured on the same unseen ones, on the images' own grids. The first
 variant, bundle and configs as they are, is the baseline of the ratios.
 
     python benchmarks/knee_variants.py -o OUT
