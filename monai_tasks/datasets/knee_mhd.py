@@ -151,7 +151,7 @@ def _listed(manifest: Path) -> list[Knee]:
         image = _file(manifest, number, "image", row["image"])
         source = row.get("source", "")
         name = f"{source}/{_stem(image)}" if source else _stem(image)
-        knee = Knee(name, row.get("subject") or name, source)
+        knee = Knee(row["image"], row.get("subject") or name, source)
         if not row.get("subject"):
             knee = unnamed.setdefault(name.casefold(), knee)
         if not knee.images:

@@ -238,7 +238,11 @@ def _labelled(
 
 def _merged(path: Path, channels: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
     """The label values of channels (C, X, Y, Z) as training sees them, (X, Y, Z)."""
-    merge = MergeBoneChannels(groups)
+    try:
+        merge = MergeBoneChannels(groups)
+    except ValueError as cause:
+        found = f"{len(channels)} channels, for the groups {groups}"
+        raise InputError(path, found, "groups of channel numbers from 1, each number once") from cause
     if merge.highest > len(channels):
         raise InputError(
             path, f"{len(channels)} channels", f"at least {merge.highest}, for the groups {groups}"

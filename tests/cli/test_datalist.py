@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import nibabel
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from monai.data import load_decathlon_datalist
@@ -43,6 +45,46 @@ def test_ixi_reports_what_is_not_used(tmp_path):
     assert [entry["subject"] for entry in json.loads((tmp_path / "out.json").read_text())["rejected"]] == [
         "IXI002-IOP-0702"
     ]
+
+
+@pytest.fixture
+def knees(tmp_path):
+    """Three knees with maps in one file each, and one without."""
+    rng = np.random.default_rng(0)
+    # A coronal image: the third voxel axis, which has the widest spacing, runs to the front.
+    affine = np.array([[1.0, 0, 0, 0], [0, 0, 4, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    (tmp_path / "knees" / "epi").mkdir(parents=True)
+    for number in range(4):
+        for name, shape in (("", (4, 5, 3)), ("_maps", (4, 5, 3, 3))):
+            values = rng.integers(0, 2, shape).astype(np.uint8)
+            if number < 3 or not name:
+                path = tmp_path / "knees" / "epi" / f"k{number}{name}.nii.gz"
+                nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    return tmp_path / "knees"
+
+
+def test_knees_of_a_folder_and_of_a_manifest(knees, tmp_path):
+    result = run("knee_mhd", knees, "-o", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "not used: epi/k3: no maps\n"
+    assert result.stdout == f"{tmp_path / 'out.json'}: 1 training, 1 validation, 1 test, 1 not used\n"
+    rows = "".join(f"epi/k{number}.nii.gz,epi/k{number}_maps.nii.gz\n" for number in range(3))
+    (knees / "knees.csv").write_text(f"image,maps\n{rows}")
+    result = run("knee_mhd", knees / "knees.csv", "-o", tmp_path / "out.json")
+    assert result.stdout.endswith("1 training, 1 validation, 1 test, 0 not used\n")
+    (knees / "knees.csv").write_text(f"image,maps\n{rows}epi/k9.nii.gz,\n")
+    result = run("knee_mhd", knees / "knees.csv", "-o", tmp_path / "none.json")
+    assert result.exit_code == 1
+    assert "knees.csv: row 4, image: no such file epi/k9.nii.gz" in result.stderr
+    assert not (tmp_path / "none.json").exists()
+
+
+def test_other_layouts_take_a_folder_only(tmp_path):
+    (tmp_path / "list.csv").write_text("image\n")
+    for layout in ("decathlon", "ixi"):
+        result = run(layout, tmp_path / "list.csv", "-o", tmp_path / "out.json")
+        assert result.exit_code == 2
+        assert f"list.csv' is a file; expected a folder for layout {layout}." in result.stderr
 
 
 def test_a_folder_without_cases_fails_with_a_sentence(tmp_path):

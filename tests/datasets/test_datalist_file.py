@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from monai_tasks.datasets import decathlon
+from monai_tasks.datasets import decathlon, knee_mhd
 from monai_tasks.datasets.datalist_file import image_items, read_part
 from monai_tasks.io.errors import InputError
 
@@ -59,6 +59,40 @@ def test_without_a_file_the_folder_is_split_by_the_seed(source):
     for part in PARTS:
         assert read_part(None, part, dataset_dir=source) == first[part]
         assert read_part(None, part, dataset_dir=str(source), seed=1) == second[part]
+
+
+def write_knees(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    affine = np.array([[0, 1, 0, 0], [0, 0, 3.0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+    for source in ("epi", "jopp"):
+        (folder / source).mkdir(parents=True)
+        for number in range(4):
+            for name in ("", "_femur", "_tibia", "_fibula"):
+                values = rng.integers(0, 2, (4, 5, 3)).astype(np.uint8)
+                nibabel.save(nibabel.Nifti1Image(values, affine), folder / source / f"k{number}{name}.nii.gz")
+    return folder
+
+
+def test_the_layout_of_the_folder_can_be_named(tmp_path):
+    folder = write_knees(tmp_path / "data")
+    for part in PARTS:
+        items = read_part(None, part, dataset_dir=folder, seed=2, layout="knee_mhd")
+        assert items == knee_mhd.datalist(folder, seed=2)[part]
+    with pytest.raises(InputError, match="layout 'knees'; expected one of decathlon, ixi, knee_mhd"):
+        read_part(None, "training", dataset_dir=folder, layout="knees")
+
+
+def test_labels_of_channels_and_names_come_back_from_a_file(tmp_path):
+    """MONAI's reader takes a name for a path where something of this name lies beside the file."""
+    folder = write_knees(tmp_path / "data")
+    (folder / "epi" / "k1").mkdir()
+    datalist = knee_mhd.datalist(folder)
+    (folder / "datalist.json").write_text(json.dumps(datalist))
+    assert [read_part(folder / "datalist.json", part) for part in PARTS] == [datalist[part] for part in PARTS]
+    item = {"image": "epi/k0.nii.gz", "label": ["epi/k0_femur.nii.gz", "epi/k0_tibia.nii.gz"]}
+    (folder / "own.json").write_text(json.dumps({"test": [item]}))
+    (found,) = read_part(folder / "own.json", "test")
+    assert found["label"] == [str(folder / name) for name in item["label"]]
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -80,6 +80,51 @@ def test_fractions_must_be_shares_of_one(fractions):
         splits.split_by_subject(items_of(10), fractions=fractions)
 
 
+def of_sources(**counts: int) -> list[dict]:
+    return [
+        {"subject": f"{source}/{n}", "source": source} for source in counts for n in range(counts[source])
+    ]
+
+
+@pytest.mark.parametrize("counts", [{"epi": 40, "jopp": 36}, {"a": 10, "b": 10}, {"a": 60, "b": 20, "c": 20}])
+@pytest.mark.parametrize("seed", range(5))
+def test_stratified_parts_hold_each_source_in_its_share(counts, seed):
+    items = of_sources(**counts)
+    parts = splits.split_by_subject(items, seed, stratify="source")
+    plain = splits.split_by_subject(items, seed)
+    assert [len(part) for part in parts.values()] == [len(part) for part in plain.values()]
+    for part in parts.values():
+        for source, count in counts.items():
+            found = sum(item["source"] == source for item in part)
+            assert abs(found - len(part) * count / len(items)) <= 1
+    mixed = random.Random(2).sample(items, len(items))
+    again = splits.split_by_subject(mixed, seed, stratify="source")
+    assert all(subjects_of(again[part]) == subjects_of(parts[part]) for part in parts)
+
+
+def test_a_stratified_split_is_random_within_a_source():
+    tests = [
+        subjects_of(splits.split_by_subject(of_sources(a=10, b=10), seed, stratify="source")["test"])
+        for seed in range(30)
+    ]
+    assert len(set().union(*tests)) == 20
+
+
+def test_stratified_folds_hold_each_source():
+    folded = splits.add_folds(of_sources(a=12, b=7), 3, stratify="source")
+    for fold in range(3):
+        sources = [item["source"] for item in folded if item["fold"] == fold]
+        assert sources.count("a") == 4
+        assert sources.count("b") in (2, 3)
+
+
+def test_a_subject_of_two_sources_stays_in_one_part():
+    items = [*of_sources(a=6, b=6), *({"subject": "both", "source": source} for source in "ab")]
+    for seed in range(10):
+        parts = splits.assemble("set", {}, items, [], seed=seed, stratify="source")
+        assert sorted(sum(i["subject"] == "both" for i in parts[part]) for part in splits.PARTS) == [0, 0, 2]
+
+
 def test_too_few_subjects():
     with pytest.raises(ValueError, match=r"2 subjects .* expected 3 or more"):
         splits.split_by_subject(items_of(2, each=9))

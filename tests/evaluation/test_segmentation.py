@@ -223,6 +223,8 @@ def test_channels_that_do_not_fit_are_refused(write, channels):
     prediction = write("p.nii.gz", np.zeros((14, 18, 11), np.uint8))
     with pytest.raises(InputError, match=r"femur\.nii\.gz: 3 channels; expected at least 4, for the groups"):
         evaluate_case(prediction, channels("files"), {1: "patella"}, groups=[[4]])
+    with pytest.raises(InputError, match=r"3 channels, for the groups \[\[0\]\]; expected .* from 1"):
+        evaluate_case(prediction, channels("files"), {1: "none"}, groups=[[0]])
     with pytest.raises(InputError, match=r"femur\.nii\.gz: one of 3 channels; expected one label map"):
         evaluate_case(prediction, channels("files"), BONES)
     with pytest.raises(InputError, match=r"bones\.nii\.gz: 4 dimensions"):

@@ -17,12 +17,16 @@ GRIDS = ["RAS", "LAS", "LPS", "oblique"]
 def write_itk(path, array, affine):
     """Write with SimpleITK, which counts in LPS+ and has its axes reversed in numpy."""
     image = sitk.GetImageFromArray(array.T)
+    set_place(image, affine)
+    sitk.WriteImage(image, str(path))
+
+
+def set_place(image, affine):
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     image.SetSpacing(spacing.tolist())
     image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
     image.SetOrigin(lps[:3, 3].tolist())
-    sitk.WriteImage(image, str(path))
 
 
 def write_nibabel(path, array, affine):
@@ -182,6 +186,54 @@ def test_itk_files_of_another_kind(tmp_path):
     sitk.WriteImage(series, str(tmp_path / "c.nrrd"))
     with pytest.raises(InputError, match="4 dimensions, 2 volumes"):
         read_volume_file(tmp_path / "c.nrrd")
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize(
+    "kind", ["a.nii.gz", "a.nii", "vectors.nii", "a.mhd", "a.mha", "a.nrrd", "series.mha"]
+)
+def test_channels_of_one_file(tmp_path, grids, name, kind):
+    """A fourth axis, as NIfTI has it, or values of one voxel, which SimpleITK writes to NIfTI as a fifth axis."""
+    affine, path = grids[name].affine, tmp_path / kind
+    channels = np.stack([grids[name].array, -grids[name].array, np.zeros_like(grids[name].array)])
+    if kind in ("a.nii", "a.nii.gz"):
+        write_nibabel(path, np.moveaxis(channels, 0, -1), affine)
+    else:
+        images = [sitk.GetImageFromArray(channel.T) for channel in channels]
+        for image in images:
+            set_place(image, affine)
+        join = sitk.JoinSeries if kind == "series.mha" else sitk.Compose
+        sitk.WriteImage(join(images), str(path))
+    array, found = read_volume_file(path, allow_channels=True)
+    np.testing.assert_array_equal(array, channels)
+    np.testing.assert_allclose(found, affine, atol=1e-5)
+    with pytest.raises(InputError, match=r"3 values a voxel|3 volumes"):
+        read_volume_file(path)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".mhd"])
+def test_one_channel_is_a_volume_where_several_are_allowed(tmp_path, grids, suffix):
+    path = tmp_path / f"a{suffix}"
+    (write_nibabel if suffix == ".nii" else write_itk)(path, *grids["LPS"])
+    array, affine = read_volume_file(path, allow_channels=True)
+    np.testing.assert_array_equal(array, grids["LPS"].array)
+    np.testing.assert_allclose(affine, grids["LPS"].affine, atol=1e-5)
+
+
+def test_more_than_one_axis_of_channels_is_refused(tmp_path):
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 6, 2, 3)), np.eye(4)), path)
+    with pytest.raises(
+        InputError, match=r"5 dimensions, 6 volumes .*; expected one volume, .* one of channels"
+    ):
+        read_volume_file(path, allow_channels=True)
+    series = sitk.JoinSeries([sitk.GetImageFromArray(np.zeros((4, 5, 6, 3)), isVector=True)] * 2)
+    sitk.WriteImage(series, str(tmp_path / "b.mha"))
+    with pytest.raises(InputError, match="4 dimensions, 2 volumes"):
+        read_volume_file(tmp_path / "b.mha", allow_channels=True)
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 1, 3)), np.eye(4)), path)
+    with pytest.raises(InputError, match="one plane"):
+        read_volume_file(path, allow_channels=True)
 
 
 @pytest.mark.parametrize(

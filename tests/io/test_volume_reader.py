@@ -90,6 +90,34 @@ def test_channels_in_another_place(tmp_path, noise):
     assert load([first, save(tmp_path / "c.nii", noise, rounded)])[0].shape == (2, 6, 7, 8)
 
 
+def test_the_channels_of_one_file_are_loaded_when_asked_for(tmp_path, grids):
+    grid = grids["oblique"]
+    channels = np.stack([grid.array, grid.array > 10, -grid.array]).astype(np.float32)
+    path = save(tmp_path / "maps.nii.gz", np.moveaxis(channels, 0, -1), grid.affine)
+    loader = LoadImaged(keys="label", reader=VolumeReader, ensure_channel_first=True, allow_channels=True)
+    label = loader({"label": path})["label"]
+    np.testing.assert_array_equal(label, channels)
+    np.testing.assert_allclose(label.affine, grid.affine, atol=1e-5)
+    assert label.meta["spatial_shape"].tolist() == [14, 18, 11]
+    with pytest.raises(InputError, match="4 dimensions"):
+        load(path)
+    single = loader({"label": save(tmp_path / "one.nii.gz", *grid)})["label"]
+    assert single.shape == (1, 14, 18, 11)
+
+
+def test_each_channel_of_one_file_is_checked(tmp_path, noise):
+    path = save(tmp_path / "maps.nii", np.stack([noise, np.zeros_like(noise)], axis=-1))
+    with pytest.raises(InputError, match="all voxels equal"):
+        load(path, allow_channels=True)
+    assert load(path, allow_channels=True, allow_constant=True)[0].shape == (2, 6, 7, 8)
+
+
+def test_of_several_files_each_is_one_channel(tmp_path, noise):
+    one, two = save(tmp_path / "a.nii", noise), save(tmp_path / "b.nii", np.stack([noise, noise], axis=-1))
+    with pytest.raises(InputError, match=r"b\.nii: 4 dimensions, 2 volumes"):
+        load([one, two], allow_channels=True)
+
+
 def spoilt(value, where=(1, 2, 3)):
     def change(array):
         array = array.astype(np.float64)
