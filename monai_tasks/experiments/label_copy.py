@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDERS = ("configs", "docs", "models")
+MERGED = ("train", "inference")
 RECORD = "served.json"
 GUARD = "monai_tasks.experiments.label_untrained.RefuseUntrained"
 
@@ -88,14 +89,14 @@ def is_kept(offer: Offer, copy: Path) -> bool:
     held, asked = _record(copy), offer.record
     problems = []
     if asked["configs"] != held["configs"]:
-        kept, wanted = (", ".join(configs) or "no more" for configs in (held["configs"], asked["configs"]))
-        problems.append(f"was made with the configs {kept}, not {wanted}")
+        kept, wanted = (", ".join(configs) or "none" for configs in (held["configs"], asked["configs"]))
+        problems.append(f"further configs {kept}, not {wanted}")
     if asked["weights"] not in (None, held["weights"]):
-        problems.append(f"did not start from {offer.weights}")
+        problems.append(f"other weights to begin with than {offer.weights}")
     if problems and not _is_as_written(copy):
         raise LabelError(
-            f"{copy} was trained in and {' and '.join(problems)}; expected the same as before, another folder by "
-            "--app, or --fresh, which replaces the copy and what was trained in it"
+            f"{copy} was trained with {' and '.join(problems)}; expected the same as before, another folder by --app, "
+            "or --fresh, which replaces the copy and what was trained in it"
         )
     return not problems
 
@@ -154,7 +155,7 @@ def prepare(offer: Offer) -> Content | None:
     is_trained = offer.weights is not None or given.is_file()
     if is_trained:
         load_weights(network, given)
-    configs = {f"{name}.json": merged(bundle, (name, *offer.configs)) for name in ("train", "inference")}
+    configs = {f"{name}.json": merged(bundle, (name, *offer.configs)) for name in MERGED}
     if offer.configs and "label_names" in parser:
         configs["metadata.json"] = _named(bundle.metadata, build(parser, "label_names", bundle.name))
     if not is_trained and not isinstance(parser.get("preprocessing::transforms"), list):
@@ -185,7 +186,8 @@ def write(offer: Offer, content: Content | None, copy: Path) -> None:
             shutil.copyfile(bundle.weights, temporary)
         else:
             _write_content(content, copy, temporary, bundle.name)
-        _train_anew(copy / "configs" / "train.json")
+        for name in MERGED:
+            _fit_to_clients(copy / "configs" / f"{name}.json")
         begun = {"begun": sha256(temporary), "is_trained": is_trained}
         write_json(copy / RECORD, offer.record | begun)
 
@@ -225,8 +227,19 @@ def _guarded(inference: Mapping[str, Any], initial: str, name: str) -> dict[str,
     return {**inference, "preprocessing": {**preprocessing, "transforms": transforms}}
 
 
-def _train_anew(config: Path) -> None:
-    """Have each training start from the weights in use: labels may have come since one was stopped."""
-    content = json.loads(config.read_text(encoding="utf-8"))
-    if "resume" in content:
-        write_json(config, content | {"resume": False})
+def _fit_to_clients(file: Path) -> None:
+    """Change in a config what does not go with labels that come one by one, from clients.
+
+    Each training starts from the weights in use, for labels may have come since one was stopped. And in the label maps
+    of clients the values are those that the network gives: 1 for the first label, also where a data set had another.
+    """
+    config = json.loads(file.read_text(encoding="utf-8"))
+    changes: dict[str, Any] = {"resume": False} if "resume" in config else {}
+    groups = config.get("label_groups")
+    if isinstance(groups, list):
+        label_of = {value: label for label, group in enumerate(groups, start=1) for value in group}
+        values = range(1, len(groups) + 1)
+        if any(label_of.get(value) != value for value in values):
+            changes["label_groups"] = [[value] for value in values]
+    if changes:
+        write_json(file, config | changes)

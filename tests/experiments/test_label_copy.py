@@ -162,11 +162,11 @@ def test_a_trained_copy_is_kept_for_the_same_request_alone(bundle: Bundle, own: 
     torch.save(convolution(4, 9.0), copy.weights)
     for same in (Offer(bundle, own, ("three",)), Offer(bundle, None, ("three.json",))):
         assert weight(place(same, copy.root)) == 9.0
-    with pytest.raises(LabelError, match="made with the configs three, not no more") as caught:
+    with pytest.raises(LabelError, match="trained with further configs three, not none") as caught:
         label_copy.is_kept(Offer(bundle), copy.root)
     assert "--fresh" in str(caught.value)
     torch.save(convolution(4, 5.0), own)
-    with pytest.raises(LabelError, match=r"did not start from .*own\.pt"):
+    with pytest.raises(LabelError, match=r"other weights to begin with than .*own\.pt"):
         label_copy.is_kept(Offer(bundle, own, ("three",)), copy.root)
     assert weight(copy) == 9.0
 
@@ -185,3 +185,22 @@ def test_a_copy_from_before_there_were_records_is_kept(bundle: Bundle, tmp_path:
     assert label_copy.notes(Offer(bundle), copy.root) == []
     with pytest.raises(LabelError, match="not three"):
         label_copy.is_kept(Offer(bundle, configs=("three",)), copy.root)
+
+
+@pytest.mark.parametrize(
+    ("groups", "served"),
+    [
+        ([[1, 2, 3]], [[1, 2, 3]]),
+        ([[1], [2], [3]], [[1], [2], [3]]),
+        ([[3]], [[1]]),
+        ([[17], [53]], [[1], [2]]),
+        ([[2], [1]], [[1], [2]]),
+    ],
+)
+def test_label_maps_of_clients_hold_the_values_that_the_network_gives(
+    bundle: Bundle, tmp_path: Path, groups: list[list[int]], served: list[list[int]]
+) -> None:
+    for name in ("train", "inference"):
+        write(bundle.config(name), read(bundle.config(name)) | {"label_groups": groups})
+    copy = place(Offer(bundle), tmp_path / "copy")
+    assert [read(copy.config(name))["label_groups"] for name in ("train", "inference")] == [served] * 2
