@@ -266,8 +266,7 @@ def paint(image: np.ndarray, distance: np.ndarray, value: np.ndarray | float, ed
 
 def cord(point: Points, start: tuple[float, ...], end: tuple[float, ...]) -> np.ndarray:
     """Distance from the line between two points."""
-    along = [b - a for a, b in zip(start, end, strict=True)]
-    offsets = [p - a for p, a in zip(point, start, strict=True)]
-    share = sum(o * a for o, a in zip(offsets, along, strict=True)) * (1 / sum(a * a for a in along))
-    share = np.clip(share, 0, 1)
-    return np.sqrt(sum(np.square(o - a * share) for o, a in zip(offsets, along, strict=True)))
+    a, b, c = (last - first for first, last in zip(start, end, strict=True))
+    x, y, z = (p - first for p, first in zip(point, start, strict=True))
+    share = np.clip((x * a + y * b + z * c) * (1 / (a * a + b * b + c * c)), 0, 1)
+    return np.sqrt(np.square(x - a * share) + np.square(y - b * share) + np.square(z - c * share))

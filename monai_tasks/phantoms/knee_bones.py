@@ -260,19 +260,20 @@ def column(
     x: np.ndarray, y: np.ndarray, half_width: np.ndarray | float, half_depth: np.ndarray | float
 ) -> np.ndarray:
     """Distance in the x-y plane from the side of an upright column of elliptic section."""
-    radius = np.sqrt(x * x + y * y)
-    relative = np.sqrt(np.square(x / half_width) + np.square(y / half_depth)) + 1e-4
-    return radius * (1 - 1 / relative)
+    # The small number keeps the ratio defined on the axis.
+    across, front = np.square(x) + 1e-6, np.square(y)
+    relative = np.sqrt(across / np.square(half_width) + front / np.square(half_depth))
+    return np.sqrt(across + front) * (1 - 1 / relative)
 
 
 def ellipsoid(
     point: Points, centre: tuple[float, float, float], radii: tuple[float, float, float]
 ) -> np.ndarray:
     """Distance from an ellipsoid's surface, along the line to its centre."""
-    offsets = [p - c for p, c in zip(point, centre, strict=True)]
-    radius = np.sqrt(sum(np.square(offset) for offset in offsets))
-    squares = (np.square(offset * (1 / r)) for offset, r in zip(offsets, radii, strict=True))
-    return radius * (1 - 1 / (np.sqrt(sum(squares)) + 1e-4))
+    across, front, up = (np.square(p - c) + 1e-6 for p, c in zip(point, centre, strict=True))
+    weights = [1 / (r * r) for r in radii]
+    relative = np.sqrt(across * weights[0] + front * weights[1] + up * weights[2])
+    return np.sqrt(across + front + up) * (1 - 1 / relative)
 
 
 def soft_union(first: np.ndarray, second: np.ndarray, radius: float) -> np.ndarray:

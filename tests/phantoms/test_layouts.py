@@ -7,10 +7,13 @@ import json
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from monai_tasks.datasets import decathlon, ixi
+from monai_tasks.io.volume_reader import VolumeReader
 from monai_tasks.phantoms import hippocampus
-from monai_tasks.phantoms.layouts import write_decathlon, write_ixi
+from monai_tasks.phantoms.knee import BONES, GRIDS, knee
+from monai_tasks.phantoms.layouts import write_decathlon, write_ixi, write_knee_mhd
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +68,66 @@ def test_ixi_is_read_back(tmp_path):
     for volume in volumes:
         np.testing.assert_allclose(volume.affine, volumes[0].affine, atol=1e-4)
     assert {17, 53} <= set(np.unique(np.asarray(volumes[2].dataobj)))
+
+
+PIXELS = {"epi": 4.0, "jopp": 5.0}
+
+
+@pytest.fixture(scope="module")
+def knees(tmp_path_factory):
+    return write_knee_mhd(tmp_path_factory.mktemp("knees"), 4, seed=2, pixels=PIXELS)
+
+
+def knee_case(number):
+    """What the file of this number was written from."""
+    source = ("jopp", "epi")[number % 2]
+    return source, knee(np.random.default_rng([2, number]), GRIDS[source].reduced(PIXELS[source]))
+
+
+def read(path):
+    reader = VolumeReader(allow_constant=True)
+    array, metadata = reader.get_data(reader.read(path))
+    return array, metadata["affine"]
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_knees_are_read_back(knees, number):
+    source, (image, maps, affine, _) = knee_case(number)
+    stem = knees / source / f"knee_{number:03d}"
+    array, read_affine = read(stem.with_name(f"{stem.name}.mhd"))
+    assert array.dtype == np.int16
+    np.testing.assert_array_equal(array, image)
+    np.testing.assert_allclose(read_affine, affine, atol=1e-6)
+    if source == "epi":
+        for bone, expected in zip(BONES, maps, strict=True):
+            array, read_affine = read(stem.with_name(f"{stem.name}_{bone}.mhd"))
+            np.testing.assert_array_equal(array, expected)
+            np.testing.assert_allclose(read_affine, affine, atol=1e-6)
+    else:
+        stored = sitk.ReadImage(str(stem.with_name(f"{stem.name}_maps.mhd")))
+        assert stored.GetNumberOfComponentsPerPixel() == 3
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(stored).T, maps)
+        plain = sitk.ReadImage(str(stem.with_name(f"{stem.name}.mhd")))
+        np.testing.assert_allclose(stored.GetDirection(), plain.GetDirection())
+        np.testing.assert_allclose(stored.GetOrigin(), plain.GetOrigin())
+        np.testing.assert_allclose(stored.GetSpacing(), plain.GetSpacing())
+
+
+def test_knees_come_from_both_sources_with_maps_of_both_forms(knees):
+    names = {source: sorted(path.name for path in (knees / source).glob("*.mhd")) for source in GRIDS}
+    assert names["jopp"] == ["knee_002.mhd", "knee_002_maps.mhd", "knee_004.mhd", "knee_004_maps.mhd"]
+    assert names["epi"] == [
+        f"knee_{number}{bone}.mhd"
+        for number in ("001", "003")
+        for bone in ("", "_femur", "_fibula", "_tibia")
+    ]
+
+
+def test_more_knees_change_none_and_maps_go_where_asked(knees, tmp_path):
+    write_knee_mhd(tmp_path, 1, seed=2, pixels=PIXELS, three_channel=("epi",))
+    names = sorted(path.name for path in (tmp_path / "epi").glob("*.mhd"))
+    assert names == ["knee_001.mhd", "knee_001_maps.mhd"]
+    again, first = (read(folder / "epi" / "knee_001.mhd")[0] for folder in (tmp_path, knees))
+    np.testing.assert_array_equal(again, first)
+    write_knee_mhd(tmp_path / "other", 1, seed=3, pixels=PIXELS)
+    assert not np.array_equal(read(tmp_path / "other" / "epi" / "knee_001.mhd")[0], first)
