@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 class RunState:
     """Saves `last.pt` after every epoch and `model.pt` whenever validation improves; goes on from `last.pt`.
 
-    `model.pt` is a flat state dict: what inference loads. `last.pt` also holds the epoch, the best value so far and the
+    `model.pt` is a flat state dict: what inference loads. Where nothing was validated it is the network at the end: the
+    first label of MONAI Label leaves none for validation. `last.pt` also holds the epoch, the best value so far and the
     state of every object in `states`. Both are written to a temporary name and renamed. In a distributed run the first
     process writes and all of them restore.
 
@@ -73,6 +74,7 @@ class RunState:
         """Attach to the trainer; put it last among its handlers, so that the epoch's schedule and metrics are in."""
         engine.add_event_handler(Events.STARTED, self.restore)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        engine.add_event_handler(Events.COMPLETED, self.keep_unvalidated)
         self.evaluator.add_event_handler(Events.COMPLETED, self.keep_best, engine)
         if self.patience is not None:
             self.early_stop = EarlyStopping(self.patience, self._score, trainer=engine)
@@ -113,6 +115,12 @@ class RunState:
         if value <= self.best:
             return
         self.best, self.best_epoch = value, trainer.state.epoch
+        self._write(self.model, self.network.state_dict())
+
+    def keep_unvalidated(self, engine: Engine) -> None:
+        if self.best_epoch > 0:
+            return
+        logger.warning("no validation: keeping the network of the last epoch, whether or not it is the best")
         self._write(self.model, self.network.state_dict())
 
     def save(self, engine: Engine) -> None:

@@ -40,6 +40,7 @@ class Run:
         patience: of `RunState`.
         wrap: what is done to the network before the engines get it.
         decay: the share of the first learning rate at an epoch, from 0 on; None for a polynomial.
+        interval: epochs from one validation to the next.
         more: further arguments of `RunState`.
     """
 
@@ -51,6 +52,7 @@ class Run:
         patience: int | None = None,
         wrap: type[torch.nn.Module] | None = None,
         decay: Callable[[int], float] | None = None,
+        interval: int = 1,
         **more: Any,
     ) -> None:
         torch.manual_seed(0)
@@ -83,7 +85,7 @@ class Run:
             self.rates[self.trainer.state.epoch] = self.optimizer.param_groups[0]["lr"]
 
         LrScheduleHandler(schedule, print_lr=False).attach(self.trainer)
-        ValidationHandler(interval=1, validator=evaluator).attach(self.trainer)
+        ValidationHandler(interval=interval, validator=evaluator).attach(self.trainer)
         states = {"optimizer": self.optimizer, "lr_scheduler": schedule}
         self.state = RunState(folder, folder, engine_network, evaluator, "score", states, patience, **more)
         self.state.attach(self.trainer)
@@ -134,6 +136,17 @@ def test_the_first_of_equal_scores_is_kept(tmp_path):
 def test_a_score_of_zero_is_kept_too(tmp_path):
     run = Run(tmp_path, [0.0, 0.0]).end()
     assert equal(read(tmp_path / "model.pt"), run.weights[1])
+
+
+def test_without_a_validation_the_last_network_is_kept(tmp_path, caplog):
+    run = Run(tmp_path, interval=len(SCORES) + 1).end()
+    assert equal(read(tmp_path / "model.pt"), run.weights[len(SCORES)])
+    assert "no validation" in caplog.text
+
+
+def test_one_validation_is_enough_to_keep_what_it_saw(tmp_path):
+    run = Run(tmp_path, interval=4).end()
+    assert equal(read(tmp_path / "model.pt"), run.weights[4])
 
 
 # In the middle of the second epoch, at the beginning of the fourth, at the end of the fourth before it is saved.
