@@ -117,7 +117,9 @@ def knee(rng: np.random.Generator, grid: Grid) -> tuple[np.ndarray, np.ndarray, 
                 count[index] += bone
         tissue /= samples
         maps[:, window[0], window[1], number] = (2 * count[:3] > samples)[:, window[0], window[1]]
-        image[..., number] = quality.acquire(rng, tissue, count.any(0), np.exp(fields.plane(coil, number)))
+        image[..., number] = quality.acquire(
+            rng, tissue, count.sum(0) / samples, np.exp(fields.plane(coil, number))
+        )
     quality.add_outliers(rng, image)
     return image, maps, affine, joint
 
@@ -261,11 +263,11 @@ class _Quality:
     def acquire(
         self, rng: np.random.Generator, tissue: np.ndarray, bone: np.ndarray, bias: np.ndarray
     ) -> np.ndarray:
-        """One slice as the scanner stores it, from its brightness, where bone is, and the coil's field."""
+        """One slice as the scanner stores it, from its brightness, its share of bone, and the coil's field."""
         grain = rng.standard_normal(tissue.shape, dtype=np.float32)
         grain = gaussian_filter(grain, 1.2 * np.array(self.blur))
-        strength = np.where(bone, *(np.float32(value / grain.std()) for value in self.patches))
-        image = gaussian_filter(tissue * (1 + strength * grain), self.blur) * bias
+        strength = self.patches[1] + (self.patches[0] - self.patches[1]) * bone.astype(np.float32)
+        image = gaussian_filter(tissue * (1 + strength * grain / grain.std()), self.blur) * bias
         first, second = self.noise * rng.standard_normal((2, *tissue.shape), dtype=np.float32)
         return np.minimum(self.level * np.hypot(image + first, second), 32767).astype(np.int16)
 

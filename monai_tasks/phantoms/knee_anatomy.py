@@ -85,7 +85,7 @@ class Knee:
         """Draw one knee of a male of 14 to 21 years."""
         size = rng.uniform(0.92, 1.08)
         gap = rng.uniform(2.0, 3.4)
-        # Growth plates close between 15 and 19 years; the tibia's leads a little.
+        # Growth plates close between 15 and 18 years; the tibia's leads a little.
         openness = float(np.clip((18.0 - rng.uniform(14, 21)) / 3.0, 0, 1))
         return cls(
             femur=Femur.draw(rng, size, gap, openness),
@@ -172,6 +172,8 @@ class Knee:
         self, image: np.ndarray, distance: np.ndarray, depth: np.ndarray, grain: np.ndarray, edge: float
     ) -> None:
         """A muscle below the fascia, in a thin coat of fat, with fat between its bundles of fibres."""
+        if float(distance.min()) > 4.0:
+            return
         muscle = np.maximum(distance + 0.6 * grain, depth + 0.6)
         paint(image, muscle, 0.8 * FAT, 2 * edge)
         paint(image, muscle + 0.7, MUSCLE, edge)
@@ -237,6 +239,8 @@ class Knee:
         edge: float,
     ) -> None:
         """Dark shell, bright marrow, growth plate. The shell thickens from the first to the second height."""
+        if float(distance.min()) > edge:
+            return
         x, y, z = points
         shaft = np.clip((z - ends[0]) * (1 / (ends[1] - ends[0])), 0, 1)
         paint(image, distance, DARK, edge)

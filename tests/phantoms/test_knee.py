@@ -99,7 +99,7 @@ def test_grids_vary_and_are_coronal(cases):
 def test_shares_of_the_bones(cases):
     # In the source femur, tibia and fibula are 55.6, 41 and 3.4 % of what is drawn.
     shares = [maps.sum((1, 2, 3)) / maps.sum() * 100 for _, _, maps, *_ in cases]
-    assert np.abs(np.mean(shares, 0) - (55.6, 41, 3.4) < (2, 2, 0.8)).all()
+    assert (np.abs(np.mean(shares, 0) - (55.6, 41, 3.4)) < (2, 2, 0.8)).all()
     assert np.std(shares, 0).min() > 0.1
 
 
