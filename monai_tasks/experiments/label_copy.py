@@ -228,13 +228,20 @@ def _guarded(inference: Mapping[str, Any], initial: str, name: str) -> dict[str,
 
 
 def _fit_to_clients(file: Path) -> None:
-    """Change in a config what does not go with labels that come one by one, from clients.
+    """Change in a config what does not go with clients, and with labels that come one by one.
 
-    Each training starts from the weights in use, for labels may have come since one was stopped. And in the label maps
-    of clients the values are those that the network gives: 1 for the first label, also where a data set had another.
+    Each training starts from the weights in use, for labels may have come since one was stopped. In the label maps of
+    clients the values are those that the network gives: 1 for the first label, also where a data set had another. And
+    a client gets one file, where MONAI Label writes a label map in the image's format: two files for MHD.
     """
     config = json.loads(file.read_text(encoding="utf-8"))
     changes: dict[str, Any] = {"resume": False} if "resume" in config else {}
+    if file.stem == "inference":
+        # Defaults of a request, which is how MONAI Label reads these.
+        changes["displayable_configs"] = {
+            "result_extension": ".nii.gz",
+            **config.get("displayable_configs", {}),
+        }
     groups = config.get("label_groups")
     if isinstance(groups, list):
         label_of = {value: label for label, group in enumerate(groups, start=1) for value in group}

@@ -104,7 +104,11 @@ def test_configs_and_weights_are_put_into_the_files_that_monai_label_reads(
 def test_a_plain_copy_has_the_shipped_files(bundle: Bundle, tmp_path: Path) -> None:
     copy = place(Offer(bundle), tmp_path / "copy")
     assert copy.weights.read_bytes() == bundle.weights.read_bytes()
-    assert read(copy.root / "configs" / "inference.json") == INFERENCE
+    # MONAI Label's own default is the image's format, which for MHD is two files.
+    assert read(copy.config("inference")) == {
+        **INFERENCE,
+        "displayable_configs": {"result_extension": ".nii.gz"},
+    }
     assert copy.metadata == bundle.metadata
 
 
