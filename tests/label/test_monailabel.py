@@ -6,16 +6,10 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import urllib.error
-import urllib.request
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,28 +33,10 @@ pytestmark = [
 ]
 
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-STUBS = Path(__file__).parent / "stubs"
 NAME = "hippocampus_mri_segmentation"
 TWIN = "second_hippocampus_mri_segmentation"
-COMMAND = [sys.executable, "-m", "monai_tasks"]
 REAL = "hippocampus_003"
 LPS, OBLIQUE = "generated_0", "generated_1"
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@dataclass
-class Running:
-    """The command that serves, and where."""
-
-    process: subprocess.Popen
-    address: str
-    app: Path
-
-    def send(self, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
-        """The answer's body; a POST if there is one to send."""
-        request = urllib.request.Request(self.address + path, data=body, headers={"Content-Type": kind})
-        with OPENER.open(request, timeout=300) as answer:
-            return answer.read()
 
 
 @pytest.fixture(scope="module")
@@ -106,50 +82,19 @@ def images(studies: Path) -> list[Path]:
     return [path for name in (LPS, OBLIQUE, REAL) if (path := studies / f"{name}.nii.gz").is_file()]
 
 
-def infer(bundle: Path, images: list[Path], output: Path) -> Path:
-    """The folder of the label maps of `monai-tasks infer`."""
-    inputs = [str(image) for image in images]
-    subprocess.run([*COMMAND, "infer", str(bundle), *inputs, "-o", str(output), "--no-preview"], check=True)
-    return output / "predictions"
-
-
 @pytest.fixture(scope="module")
-def expected(bundle: Bundle, images: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def expected(bundle: Bundle, images: list[Path], infer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return infer(bundle.root, images, tmp_path_factory.mktemp("expected"))
 
 
 @pytest.fixture(scope="module")
-def server(bundle: Bundle, images: list[Path], studies: Path, tmp_path_factory: pytest.TempPathFactory):
+def server(
+    bundle: Bundle, images: list[Path], studies: Path, serve, tmp_path_factory: pytest.TempPathFactory
+):
     """`monai-tasks label` with two bundles, until the tests are through."""
-    app = tmp_path_factory.mktemp("label") / "app"
     twin = shutil.copytree(bundle.root, bundle.root.with_name(TWIN))
-    where = ["--studies", str(studies), "--app", str(app), "--port", "0"]
-    process = subprocess.Popen(
-        [*COMMAND, "label", str(bundle.root), str(twin), *where],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(STUBS)},
-        # A shell's background job ignores Ctrl-C, and so would the command.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        ready = process.stdout.readline()
-        found = re.search(r"ready at (http://\S+)", ready)
-        assert found, f"no server: {ready!r}"
-        yield Running(process, found[1], app)
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def segment(server: Running, image: str, folder: Path, name: str = NAME) -> nibabel.Nifti1Image:
-    """The label map that the server returns for an image of the studies."""
-    body = b"params=" + json.dumps({"device": "cpu"}).encode()
-    query = f"/infer/{name}?image={image}&output=image"
-    content = server.send(query, body, "application/x-www-form-urlencoded")
-    file = folder / f"{image}.nii.gz"
-    file.write_bytes(content)
-    return nibabel.load(file)
+    with serve(studies, tmp_path_factory.mktemp("label") / "app", bundle.root, twin) as running:
+        yield running
 
 
 def check_same(found: nibabel.Nifti1Image, image: Path, expected: Path) -> None:
@@ -166,7 +111,7 @@ def check_same(found: nibabel.Nifti1Image, image: Path, expected: Path) -> None:
     assert np.count_nonzero(theirs != ours) <= 0.01 * np.count_nonzero(ours)
 
 
-def test_both_bundles_are_offered_with_their_labels(server: Running) -> None:
+def test_both_bundles_are_offered_with_their_labels(server) -> None:
     info: dict[str, Any] = json.loads(server.send("/info/"))
     assert set(info["models"]) == set(info["trainers"]) == {NAME, TWIN}
     for model in info["models"].values():
@@ -177,37 +122,36 @@ def test_both_bundles_are_offered_with_their_labels(server: Running) -> None:
 
 @pytest.mark.parametrize("name", [LPS, OBLIQUE])
 def test_a_label_map_is_that_of_infer(
-    server: Running, studies: Path, expected: Path, name: str, tmp_path: Path
+    server, studies: Path, expected: Path, name: str, tmp_path: Path
 ) -> None:
     image = studies / f"{name}.nii.gz"
     affine = nibabel.load(image).affine
     assert nibabel.aff2axcodes(affine) == (tuple("LPS") if name == LPS else tuple("RAS"))
     assert (np.count_nonzero(affine[:3, :3]) > 3) == (name == OBLIQUE)
-    check_same(segment(server, name, tmp_path), image, expected)
+    check_same(server.segment(NAME, name, tmp_path), image, expected)
 
 
 def test_a_real_label_map_is_that_of_infer(
-    server: Running, studies: Path, expected: Path, shared_data: Path, tmp_path: Path
+    server, studies: Path, expected: Path, shared_data: Path, tmp_path: Path
 ) -> None:
-    check_same(segment(server, REAL, tmp_path, TWIN), studies / f"{REAL}.nii.gz", expected)
+    check_same(server.segment(TWIN, REAL, tmp_path), studies / f"{REAL}.nii.gz", expected)
 
 
 def test_a_training_changes_the_copy_alone_and_is_used_at_once(
-    server: Running, bundle: Bundle, studies: Path, tmp_path: Path
+    server, bundle: Bundle, studies: Path, infer, tmp_path: Path
 ) -> None:
     before = sha256(bundle.weights)
     copy = server.app / "model" / NAME
     assert sha256(copy / "models" / "model.pt") == before
-    order = {"max_epochs": 1, "device": "cpu", "val_split": 0.25, "multi_gpu": False}
-    server.send(f"/train/{NAME}?run_sync=true", json.dumps(order).encode())
+    server.train(NAME)
     assert sha256(bundle.weights) == before
     assert sha256(copy / "models" / "model.pt") != before
     image = studies / f"{LPS}.nii.gz"
     trained = infer(copy, [image], tmp_path / "trained")
-    check_same(segment(server, LPS, tmp_path), image, trained)
+    check_same(server.segment(NAME, LPS, tmp_path), image, trained)
 
 
-def test_ctrl_c_ends_the_server_and_the_command(server: Running) -> None:
+def test_ctrl_c_ends_the_server_and_the_command(server) -> None:
     children = psutil.Process(server.process.pid).children(recursive=True)
     assert children
     server.process.send_signal(signal.SIGINT)
@@ -241,10 +185,10 @@ def archive():
 
 
 def test_a_dicomweb_archive_is_searched_for_the_bundles_modality(
-    archive: ThreadingHTTPServer, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: ThreadingHTTPServer, bundle: Bundle, stubs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(STUBS))
-    monkeypatch.syspath_prepend(STUBS)
+    monkeypatch.setenv("PYTHONPATH", str(stubs))
+    monkeypatch.syspath_prepend(stubs)
     address = f"http://127.0.0.1:{archive.server_port}/dicom-web"
     with LabelServer([bundle], address, tmp_path / "app"):
         assert "/dicom-web/series?Modality=MR" in archive.paths
