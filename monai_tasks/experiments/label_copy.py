@@ -52,9 +52,14 @@ class Offer:
     def record(self) -> dict[str, Any]:
         """What tells copies apart."""
         return {
-            "configs": [self.bundle.config(name).stem for name in self.configs],
+            "configs": [self._told_apart(self.bundle.config(name)) for name in self.configs],
             "weights": sha256(self.weights) if self.weights else None,
         }
+
+    def _told_apart(self, config: Path) -> str:
+        """The name of a bundle's config; of another file, which may change at any time, the checksum too."""
+        own = config.parent == self.bundle.root / "configs"
+        return config.stem if own else f"{config.name} ({sha256(config)[:12]})"
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,17 @@ def test_a_trained_copy_is_kept_for_the_same_request_alone(bundle: Bundle, own: 
     assert weight(copy) == 9.0
 
 
+def test_a_config_of_ones_own_that_was_changed_is_another_one(bundle: Bundle, tmp_path: Path) -> None:
+    write(tmp_path / "own.json", {"max_epochs": 7})
+    offer = Offer(bundle, configs=(str(tmp_path / "own.json"),))
+    copy = place(offer, tmp_path / "copy")
+    torch.save(convolution(3, 9.0), copy.weights)
+    assert label_copy.is_kept(offer, copy.root)
+    write(tmp_path / "own.json", {"max_epochs": 8})
+    with pytest.raises(LabelError, match=r"further configs own\.json \(\w+\), not own\.json"):
+        label_copy.is_kept(offer, copy.root)
+
+
 def test_a_copy_in_which_nothing_was_trained_makes_way(bare: Bundle, own: Path, tmp_path: Path) -> None:
     copy = place(Offer(bare), tmp_path / "copy")
     assert weight(place(Offer(bare, own, ("three",)), copy.root)) == 2.0
