@@ -193,7 +193,7 @@ class BiasFieldCorrection(Transform):
         capped = np.clip(volume, 0, np.percentile(volume[volume > 0], self.clip))
         with limited_threads(self.threads):
             if mask is None:
-                mask = _otsu(capped) if self.mask == "otsu" else volume > 0
+                mask = otsu_foreground(capped) if self.mask == "otsu" else volume > 0
             mask = mask & (capped > 0)
             log_field = self._run_n4(*_blocks(capped, mask, shrink), shrink, volume.shape, spacing)
         field = np.exp(_spread(log_field, shrink, volume.shape))
@@ -284,8 +284,17 @@ def _spread(samples: np.ndarray, shrink: Sequence[int], shape: Sequence[int]) ->
     return samples.astype(np.float32)
 
 
-def _otsu(volume: np.ndarray) -> np.ndarray:
-    """The root brings muscle nearer to fat than to air; the threshold would else lie between muscle and fat."""
+def otsu_foreground(volume: np.ndarray) -> np.ndarray:
+    """Where values lie above Otsu's threshold of their square roots.
+
+    The root brings muscle nearer to fat than to air; without it the threshold would lie between muscle and fat.
+
+    Args:
+        volume: (X, Y[, Z]) float32, zero or above, without outliers.
+
+    Returns:
+        bool, same shape.
+    """
     image = sitk.GetImageFromArray(np.sqrt(volume))
     return sitk.GetArrayFromImage(sitk.OtsuThreshold(image, 0, 1, 200)).astype(bool)
 
