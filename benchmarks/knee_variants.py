@@ -57,18 +57,18 @@ class Variant:
 
 VARIANTS = (
     Variant("merged, 2D"),
-    Variant("merged, 2D, 48 channels", ("channels48",)),
+    Variant("three bones", ("three_bones",), epochs=1.5),
+    Variant("three bones, naive", ("naive_three_bones",), epochs=1.5),
     Variant("merged, 3D", ("unet3d",), epochs=0.5),
+    Variant("femur", ("femur",)),
+    Variant("tibia", ("tibia",)),
+    Variant("fibula", ("fibula",)),
+    Variant("merged, 48 channels", ("channels48",)),
     Variant("merged, cross-entropy", ("cross_entropy",)),
     Variant("merged, two heads", ("two_heads",)),
     Variant("merged, min-max", ("min_max",)),
     Variant("merged, without N4", ("no_bias_correction",)),
     Variant("merged, flips and shifts", ("flips_and_shifts",)),
-    Variant("femur", ("femur",)),
-    Variant("tibia", ("tibia",)),
-    Variant("fibula", ("fibula",)),
-    Variant("three bones", ("three_bones",)),
-    Variant("three bones, naive", ("naive_three_bones",)),
 )
 
 
