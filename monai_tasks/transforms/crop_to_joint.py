@@ -13,7 +13,7 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.data.meta_obj import get_track_meta
-from monai.transforms import CropForeground, Cropd, LazyTransform
+from monai.transforms import Cropd, CropForeground
 from monai.utils import ImageMetaKey, MetaKeys, convert_to_numpy, ensure_tuple
 from nibabel import orientations
 
@@ -82,7 +82,7 @@ class CropToJoint(CropForeground):
         """
         if image.ndim != 4:
             raise ValueError(f"an image of shape {tuple(image.shape)}; expected (C, X, Y, Z)")
-        affine = self._affine(image)
+        affine = self.affine_of(image)
         _check_coronal(affine)
         if isinstance(image, MetaTensor) and MetaKeys.ORIGINAL_AFFINE in image.meta:
             # Thick slices that run another way may have been resampled to thin ones before.
@@ -95,7 +95,9 @@ class CropToJoint(CropForeground):
         middle = nibabel.affines.apply_affine(back, (*joint.index, (voxels.shape[2] - 1) / 2))
         return joint, middle
 
-    def box(self, shape: Sequence[int], affine: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def box(
+        self, shape: Sequence[int], affine: np.ndarray, middle: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The window's first voxel and the voxel after its last one; both may lie outside the image.
 
         Args:
@@ -112,7 +114,7 @@ class CropToJoint(CropForeground):
 
     def compute_bounding_box(self, img: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """The window of an image, as MONAI's croppings to the foreground give theirs."""
-        return self.box(img.shape[1:], self._affine(img), self.locate(img)[1])
+        return self.box(img.shape[1:], self.affine_of(img), self.locate(img)[1])
 
     def __call__(self, img: torch.Tensor, lazy: bool | None = None) -> torch.Tensor:  # type: ignore[override]
         """Crop one image.
@@ -128,7 +130,7 @@ class CropToJoint(CropForeground):
             ValueError: as `locate` does.
         """
         joint, middle = self.locate(img)
-        start, stop = self.box(img.shape[1:], self._affine(img), middle)
+        start, stop = self.box(img.shape[1:], self.affine_of(img), middle)
         result = self.crop_pad(img, start, stop, lazy=self.lazy if lazy is None else lazy)
         self.report(img, result, joint, middle)
         return result
@@ -141,7 +143,7 @@ class CropToJoint(CropForeground):
             logger.warning("%s: %s (confidence %.2f)", name, NOT_FOUND, joint.confidence)
         if not (get_track_meta() and isinstance(result, MetaTensor)):
             return
-        position = nibabel.affines.apply_affine(self._affine(image), middle)
+        position = nibabel.affines.apply_affine(self.affine_of(image), middle)
         result.meta["joint"] = {
             "position": [round(float(value), 2) for value in position],
             "confidence": round(joint.confidence, 4),
@@ -150,8 +152,8 @@ class CropToJoint(CropForeground):
         if not joint.found:
             result.meta["notes"] = [*meta.get("notes", ()), NOT_FOUND]
 
-    def _affine(self, image: torch.Tensor) -> np.ndarray:
-        """(4, 4), voxels to RAS mm."""
+    def affine_of(self, image: torch.Tensor) -> np.ndarray:
+        """(4, 4), voxels to RAS mm, also of an array that carries none."""
         if isinstance(image, MetaTensor):
             return convert_to_numpy(image.affine).astype(float)
         axes = orientations.inv_ornt_aff(orientations.axcodes2ornt(AXES), (1, 1, 1))[:3, :3]
@@ -163,12 +165,15 @@ class CropToJointd(Cropd):
 
     Args:
         keys: keys of the arrays to crop, all on the grid of the source.
-        source_key: key of the image in which the joint is sought.
+        source_key: which of the keys holds the image in which the joint is sought.
         size: as for `CropToJoint`.
         threshold: as for `CropToJoint`.
         spacing: as for `CropToJoint`.
         allow_missing_keys: do not fail where a key is absent.
         lazy: as for `CropToJoint`.
+
+    Raises:
+        ValueError: when the source is not among the keys, or as for `CropToJoint`.
     """
 
     def __init__(
@@ -182,12 +187,9 @@ class CropToJointd(Cropd):
         lazy: bool = False,
     ) -> None:
         super().__init__(keys, CropToJoint(size, threshold, spacing), allow_missing_keys, lazy)
+        if source_key not in self.keys:
+            raise ValueError(f"source_key: got {source_key!r}; expected one of the keys {list(self.keys)}")
         self.source_key = source_key
-
-    @LazyTransform.lazy.setter  # type: ignore[attr-defined]
-    def lazy(self, value: bool) -> None:
-        self._lazy = value
-        self.cropper.lazy = value
 
     @property
     def requires_current_data(self) -> bool:
@@ -204,7 +206,7 @@ class CropToJointd(Cropd):
         result = dict(data)
         source = result[self.source_key]
         joint, middle = self.cropper.locate(source)
-        affine = self.cropper._affine(source)
+        affine = self.cropper.affine_of(source)
         start, stop = self.cropper.box(source.shape[1:], affine, middle)
         lazy = self.lazy if lazy is None else lazy
         for key in self.key_iterator(result):
@@ -219,9 +221,7 @@ CropToJointD = CropToJointDict = CropToJointd
 
 def _to_axes(affine: np.ndarray) -> np.ndarray:
     """How to turn an array's axes to right, superior, anterior, as nibabel writes it."""
-    return orientations.ornt_transform(
-        orientations.io_orientation(affine), orientations.axcodes2ornt(AXES)
-    )
+    return orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(AXES))
 
 
 def _check_coronal(affine: np.ndarray) -> None:

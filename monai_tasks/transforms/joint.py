@@ -13,15 +13,27 @@ from scipy import ndimage
 
 PIXEL = 2.0  # mm, of the copy that is searched
 SCALES = (0.8, 0.9, 1.0, 1.12)  # of the drawn knee, whose condyles are 80 mm wide
-TURNS = (-8.0, -4.0, 0.0, 4.0, 8.0)  # degrees in the coronal plane
+TURNS = (-6.0, 0.0, 6.0)  # degrees in the coronal plane
+SLABS = (-16.0, -8.0, 0.0, 8.0, 16.0)  # mm in front of the middle of the leg
+THICKNESS = 8.0  # mm, of a slab of slices that are averaged
 APART = 15.0  # mm; a place farther off than this is another place
 AGREES = 8.0  # mm; a slice that finds its best place within this agrees
-SLICES = 12  # at most, that are searched one by one
 OVERLAP = 0.6  # share of the drawn knee that must lie inside the image
 
-# Half the width of the bones in mm, by the distance from the joint in mm.
-FEMUR = ((0, 34), (8, 40), (20, 40), (32, 32), (45, 21), (60, 17))
-TIBIA = ((0, 38), (8, 38), (16, 34), (30, 22), (45, 15), (60, 13))
+# The drawn knee, in mm. Half the width of the bones by the distance from the joint:
+FEMUR = ((0, 34), (8, 40), (22, 40), (34, 32), (45, 23), (60, 18))
+TIBIA = ((0, 38), (8, 38), (16, 35), (30, 24), (45, 15), (60, 13))
+PLATEAU = 5.5  # from the joint to the tibia
+CONDYLES = (
+    6.5,
+    5.0,
+)  # from the joint to the femur 20 mm beside the middle, and what is added 20 mm from there
+GAP = 3.0  # between the bones and what is drawn dark between them
+EPIPHYSIS = (22.0, 14.0)  # from the joint to the growth plates of femur and tibia
+
+BORDER = 16.0  # mm of both bones, at least, that the image must show
+# Generated knees reach 0.32 at least; cut 30 mm off the joint or farther, they stay below 0.30.
+THRESHOLD = 0.30
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Joint:
 
     Args:
         index: (x, y), in voxels of the image that was searched, with fractions.
-        confidence: 0 to 1; how much more like a joint this place is than any other.
+        confidence: 0 to 1; how much like a joint this place is, and how much more so than any other.
         found: whether the confidence is enough. Otherwise `index` is the centre of the leg, or of the image
             where there is no leg.
     """
@@ -40,16 +52,16 @@ class Joint:
     found: bool
 
 
-def find_joint(image: np.ndarray, spacing: Sequence[float], threshold: float = 0.08) -> Joint:
+def find_joint(image: np.ndarray, spacing: Sequence[float], threshold: float = THRESHOLD) -> Joint:
     """Find the middle between femur and tibia in the plane.
 
-    A drawn knee (two wide bright bones with a dark gap between them that narrow to shafts between muscles) is
-    laid over the image at several sizes and angles, and compared by normalised correlation under a mask
+    A drawn knee (two wide bright bones with dark rims, a dark gap between them, their shafts less bright) is
+    laid over the image at several depths, sizes and angles, and compared by normalised correlation under a mask
     [Padfield2012]. Before that the image is divided by its local mean, which takes out the coil's bias.
 
-    The confidence is the correlation at the best place minus that at the best place more than 15 mm away,
-    times the share of slices that find the same place on their own. Growth plates, which are dark lines as
-    the gap is, lie more than 15 mm away.
+    The confidence is the correlation at the best place less half of that at the best place more than 15 mm
+    away, times the share of slices that find the same place on their own. Growth plates are dark lines as the
+    gap is, but thinner, and lie farther away than that.
 
     Args:
         image: (X, Y, Z), towards right, superior and anterior; non-negative intensities in any unit.
@@ -66,24 +78,29 @@ def find_joint(image: np.ndarray, spacing: Sequence[float], threshold: float = 0
     leg_size = leg.sum((0, 1))
     if not leg_size.any():
         return Joint(tuple((n - 1) / 2 for n in image.shape[:2]), 0.0, False)
-    # Slices in front show the patella, those behind only muscle.
-    first, last = np.flatnonzero(leg_size > leg_size.max() / 2)[[0, -1]]
-    quarter = (last - first) // 4
-    middle = level[..., first + quarter : last - quarter + 1]
-    place, confidence = _best_place(middle)
+    place, confidence = _best_place(level, _slabs(leg_size, spacing[2]))
     found = confidence >= threshold
     if not found:
-        place = np.array([axis.mean() for axis in np.nonzero(leg.any(2))])
+        place = np.array(ndimage.center_of_mass(leg.sum(2)))
     scale = PIXEL / np.asarray(spacing[:2], float)
     x, y = (place + 0.5) * scale - 0.5
     return Joint((float(x), float(y)), confidence, bool(found))
+
+
+def _slabs(leg_size: np.ndarray, thickness: float) -> list[slice]:
+    """Slices to average. The joint lies in the middle of the leg's depth, where the patella does not show."""
+    middle = np.flatnonzero(leg_size > leg_size.max() / 2)[[0, -1]].mean()
+    edges = [middle + (offset + np.array([-0.5, 0.5]) * THICKNESS) / thickness for offset in SLABS]
+    slabs = [slice(max(round(first), 0), max(round(last) + 1, 0)) for first, last in edges]
+    return [slab for slab in slabs if leg_size[slab].size]
 
 
 def _small_copy(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """The image at 2 mm in the plane, with its extreme values cut off."""
     steps = [max(1, round(PIXEL / 4 / edge)) for edge in spacing[:2]]
     low, high = np.percentile(image[:: steps[0], :: steps[1]], [0.5, 99.5])
-    image = np.clip(image, low, high).astype(np.float32) - np.float32(low)
+    low, high = np.float32(low), np.float32(high)
+    image = np.clip(image.astype(np.float32), low, high) - low
     scale = PIXEL / np.asarray(spacing[:2], float)
     image = ndimage.gaussian_filter(image, (*(0.4 * scale), 0), truncate=2.5)
     shape = np.maximum(np.round(image.shape[:2] / scale).astype(int), 1)
@@ -114,23 +131,26 @@ def _flattened(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(level, 1.6), leg  # fat is brighter than bone, and must not count for more
 
 
-def _best_place(level: np.ndarray) -> tuple[np.ndarray, float]:
+def _best_place(level: np.ndarray, slabs: list[slice]) -> tuple[np.ndarray, float]:
     """Index (x, y) in the small copy, and the confidence."""
-    mean = level.mean(2)
-    maps = {shape: _likeness(mean, *shape) for shape in product(SCALES, TURNS)}
-    shape = max(maps, key=lambda one: maps[one].max())
+    means = [level[..., slab].mean(2) for slab in slabs]
+    # The shape that fits best is sought only in the slab where one of two plain shapes fits best.
+    shapes = list(product(range(len(slabs)), SCALES[1:3], [0.0]))
+    maps = {(number, *shape): _likeness(means[number], *shape) for number, *shape in shapes}
+    number = max(shapes, key=lambda one: maps[one].max())[0]
+    maps |= {(number, *shape): _likeness(means[number], *shape) for shape in product(SCALES, TURNS)}
+    number, *shape = max(maps, key=lambda one: maps[one].max())
+    place = _peak(maps[number, *shape])
     everywhere = np.maximum.reduce(list(maps.values()))
-    place = _peak(maps[shape])
     grid = np.indices(everywhere.shape).reshape(2, -1).T
     away = np.linalg.norm(grid - place, axis=1).reshape(everywhere.shape) * PIXEL > APART
-    margin = everywhere.max() - everywhere[away].max(initial=0)
+    clear = everywhere.max() - everywhere[away].max(initial=0) / 2
 
-    step = -(-level.shape[2] // SLICES)
-    peaks = np.array([_peak(_likeness(level[..., z], *shape)) for z in range(0, level.shape[2], step)])
+    planes = np.moveaxis(level[..., slabs[number]], 2, 0)
+    peaks = np.array([_peak(_likeness(plane, *shape)) for plane in planes])
     near = np.linalg.norm(peaks - place, axis=1) * PIXEL < AGREES
-    if near.any():
-        place = np.median(np.vstack([peaks[near], place]), axis=0)
-    return place, float(np.clip(margin * near.mean(), 0, 1))
+    place = np.median(np.vstack([peaks[near], place]), axis=0)
+    return place, float(np.clip(clear * near.mean(), 0, 1))
 
 
 def _peak(likeness: np.ndarray) -> np.ndarray:
@@ -139,40 +159,44 @@ def _peak(likeness: np.ndarray) -> np.ndarray:
     around = np.s_[max(x - 2, 0) : x + 3, max(y - 2, 0) : y + 3]
     part = likeness[around]
     weights = np.maximum(part - 0.8 * part.max(), 0) if part.max() > 0 else np.ones_like(part)
-    return np.array(ndimage.center_of_mass(weights)) + [max(x - 2, 0), max(y - 2, 0)]
+    return np.add(ndimage.center_of_mass(weights), [max(x - 2, 0), max(y - 2, 0)])
 
 
 def _likeness(plane: np.ndarray, scale: float, turn: float) -> np.ndarray:
     """Correlation of the drawn knee with each place of a plane (X, Y); same shape, -1 to 1."""
     drawn, mask = _drawn_knee(scale, turn)
-    image, inside = sitk.GetImageFromArray(plane), sitk.GetImageFromArray(np.ones_like(plane))
-    correlation = sitk.MaskedFFTNormalizedCorrelation(
-        image,
-        sitk.GetImageFromArray(drawn),
-        inside,
-        sitk.GetImageFromArray(mask),
-        requiredFractionOfOverlappingPixels=OVERLAP,
-    )
+    correlate = sitk.MaskedFFTNormalizedCorrelationImageFilter()
+    correlate.SetNumberOfThreads(1)  # planes are small, and the workers that load cases share the cores
+    correlate.SetRequiredFractionOfOverlappingPixels(OVERLAP)
+    images = (sitk.GetImageFromArray(array) for array in (plane, drawn, np.ones_like(plane), mask))
+    correlation = correlate.Execute(*images)
     # The result begins where only the corners of the two overlap.
     x, y = ((n - 1) // 2 for n in drawn.shape)
-    return sitk.GetArrayFromImage(correlation)[x : x + plane.shape[0], y : y + plane.shape[1]]
+    result = sitk.GetArrayFromImage(correlation)[x : x + plane.shape[0], y : y + plane.shape[1]]
+    border = min(round(BORDER / PIXEL), (plane.shape[1] - 1) // 2)
+    result[:, :border], result[:, plane.shape[1] - border :] = 0, 0
+    return result
 
 
 @lru_cache(maxsize=len(SCALES) * len(TURNS))
 def _drawn_knee(scale: float, turn: float) -> tuple[np.ndarray, np.ndarray]:
     """A knee of flat tones with the joint in the middle pixel, and the mask of where it says anything."""
-    half = (round(52 * scale / PIXEL), round(56 * scale / PIXEL))
+    half = (round(48 * scale / PIXEL), round(45 * scale / PIXEL))
     x, y = np.indices([2 * n + 1 for n in half]) - np.reshape(half, (2, 1, 1))
     sin, cos = np.sin(np.radians(turn)), np.cos(np.radians(turn))
     across = np.abs(x * cos + y * sin) * PIXEL / scale
     along = (y * cos - x * sin) * PIXEL / scale
     away = np.abs(along)
-    edge = np.where(along > 0, np.interp(away, *zip(*FEMUR, strict=True)), 0)
-    edge = np.where(along > 0, edge, np.interp(away, *zip(*TIBIA, strict=True)))
+    femur = along > 0
+    edge = np.where(
+        femur, np.interp(away, *zip(*FEMUR, strict=True)), np.interp(away, *zip(*TIBIA, strict=True))
+    )
 
-    bone = (across < edge - 2) & (away > 4)
-    muscle = (away > 24) & (across > edge + 4) & (across < edge + 16)
-    gap = (across < 34) & (away < 2.6)
-    notch = (across < 9) & (along > 0) & (along < 18)  # dark or bright, with the knee's bending
-    drawn = np.select([notch, bone, gap, muscle], [0.0, 1.0, -1.0, -0.6]).astype(np.float32)
-    return drawn, ((bone | gap | muscle) & ~notch).astype(np.float32)
+    start = np.where(femur, CONDYLES[0] + CONDYLES[1] * ((across - 20) / 20) ** 2, PLATEAU)
+    bone = (across < edge - 3) & (away > start)
+    epiphysis = bone & (away < np.where(femur, *EPIPHYSIS))
+    gap = (across < 35) & (away < start - GAP)
+    cortex = (across > edge) & (across < edge + 4) & (away > start)
+    notch = femur & (across < 12) & (away < EPIPHYSIS[0])  # differs from slice to slice
+    tones = np.select([epiphysis, bone, gap, cortex], [1.0, 0.4, -1.0, -0.5]).astype(np.float32)
+    return tones, ((bone | gap | cortex) & ~notch).astype(np.float32)
