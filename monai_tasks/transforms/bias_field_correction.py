@@ -96,9 +96,9 @@ class BiasFieldCorrection(Transform):
         self.shrink = tuple(int(factor) for factor in shrink)
         self.fitting_levels = int(fitting_levels)
         self.iterations = int(iterations)
-        self.spline_distance = spline_distance
+        self.spline_distance = None if spline_distance is None else float(spline_distance)
         self.mask = mask
-        self.clip = clip
+        self.clip = float(clip)
         self.threads = int(threads)
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
 
@@ -346,8 +346,6 @@ def limited_threads(threads: int) -> Iterator[None]:
     default = sitk.ProcessObject
     with _Limits.lock:
         if not _Limits.running:
-            # ITK makes its threads at their first use, as many as the default then says, and never more.
-            sitk.Image([1, 1], sitk.sitkUInt8) + 1
             _Limits.before = default.GetGlobalDefaultNumberOfThreads()
         _Limits.running += 1
         default.SetGlobalDefaultNumberOfThreads(threads)

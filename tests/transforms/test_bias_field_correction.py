@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from monai.data import CacheDataset, MetaTensor, PersistentDataset, ThreadDataLoader
+from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, PersistentDataset, ThreadDataLoader
 from monai.transforms import Compose, Flipd, Invertd
 
 from monai_tasks.transforms import bias_field_correction
@@ -433,6 +433,17 @@ def test_datasets_and_loaders_of_monai(tmp_path):
     for dataset in (cached, persistent):
         (batch,) = ThreadDataLoader(dataset, batch_size=2, num_workers=0)
         np.testing.assert_array_equal(batch["image"], expected)
+
+
+def test_worker_processes_correct_as_this_one_does(tmp_path):
+    items = [{"image": leg(seed)[0]} for seed in (0, 1)]
+    correct = BiasFieldCorrectiond("image", **QUICK, cache_dir=tmp_path)
+    expected = np.stack([BiasFieldCorrection(**QUICK)(item["image"]) for item in items])
+    loader = DataLoader(Dataset(items, correct), batch_size=2, num_workers=2)
+    for _ in range(2):  # fitted by the workers, then read
+        (batch,) = loader
+        np.testing.assert_array_equal(batch["image"], expected)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_chain_with_it_is_inverted():
