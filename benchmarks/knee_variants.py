@@ -37,7 +37,7 @@ METRICS = {
     "IoU": "jaccard",
 }
 FRACTIONS = (0.6, 0.1, 0.3)
-VAL_INTERVAL = 3  # epochs: with few images an epoch is short
+VAL_INTERVAL = 5  # epochs: with few images an epoch is short
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ class Variant:
 
 VARIANTS = (
     Variant("merged, 2D"),
-    Variant("three bones", ("three_bones",), epochs=1.5),
-    Variant("three bones, naive", ("naive_three_bones",), epochs=1.5),
+    Variant("three bones", ("three_bones",), epochs=3.0),
+    Variant("three bones, naive", ("naive_three_bones",), epochs=3.0),
+    Variant("merged, 2D, longer", epochs=3.0),
     Variant("merged, 3D", ("unet3d",), epochs=0.5),
     Variant("femur", ("femur",)),
     Variant("tibia", ("tibia",)),
@@ -102,8 +103,8 @@ def measure(variant: Variant, output: Path, epochs: int, seed: int) -> list[dict
     """
     folder = output / variant.name.replace(",", "").replace(" ", "_")
     shared = {"bias_field_cache": str((output / "bias_fields").resolve())}
-    settings = shared | {"seed": seed, "val_interval": VAL_INTERVAL}
     epochs = max(1, round(epochs * variant.epochs))
+    settings = shared | {"seed": seed, "val_interval": VAL_INTERVAL, "epochs_to_a_tenth": epochs}
     datalist = output / "datalist.json"
     begun = time.perf_counter()
     trained = train(
@@ -159,7 +160,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("knee_variants_out"))
     parser.add_argument("--cases", type=int, default=30, help="generated knees, of both sources in turn")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=45)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--variants", nargs="*", help="names; all of them where none is given")
     return parser.parse_args()
