@@ -1,7 +1,8 @@
 """Train the variants of the knee bundle on generated knees and write the table of what each came to.
 
 Every variant sees the same training knees and is measured on the same unseen ones, on the images' own grids. The first
-variant, bundle and configs as they are, is the baseline of the ratios.
+variant is the baseline of the ratios. The configs are as they are but for what so few images need: validation in every
+tenth epoch, for an epoch has few steps, and a learning rate that reaches a tenth in the last epoch.
 
     python benchmarks/knee_variants.py -o OUT
 """
@@ -37,7 +38,7 @@ METRICS = {
     "IoU": "jaccard",
 }
 FRACTIONS = (0.6, 0.1, 0.3)
-VAL_INTERVAL = 5  # epochs: with few images an epoch is short
+VAL_INTERVAL = 10  # epochs: with few images an epoch is short
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,19 @@ class Variant:
 
 VARIANTS = (
     Variant("merged, 2D"),
-    Variant("three bones", ("three_bones",), epochs=3.0),
+    Variant("three bones", ("three_bones",), epochs=5.5),
+    Variant("merged, 2D, longer", epochs=5.0),
     Variant("three bones, naive", ("naive_three_bones",), epochs=3.0),
-    Variant("merged, 2D, longer", epochs=3.0),
     Variant("merged, 3D", ("unet3d",), epochs=0.5),
-    Variant("femur", ("femur",)),
-    Variant("tibia", ("tibia",)),
     Variant("fibula", ("fibula",)),
-    Variant("merged, 48 channels", ("channels48",)),
     Variant("merged, cross-entropy", ("cross_entropy",)),
     Variant("merged, two heads", ("two_heads",)),
     Variant("merged, min-max", ("min_max",)),
     Variant("merged, without N4", ("no_bias_correction",)),
+    Variant("merged, 48 channels", ("channels48",)),
     Variant("merged, flips and shifts", ("flips_and_shifts",)),
+    Variant("femur", ("femur",)),
+    Variant("tibia", ("tibia",)),
 )
 
 
@@ -136,10 +137,9 @@ def measure(variant: Variant, output: Path, epochs: int, seed: int) -> list[dict
     for label, about in compared.statistics["labels"].items():
         metrics = {name: about["metrics"][key]["mean"] for name, key in METRICS.items()}
         rows.append({"variant": variant.name, "label": label} | metrics | facts)
-    print(
-        f"{variant.name}: {time.perf_counter() - begun:.0f} s, failed {batch.failed + compared.failed}",
-        flush=True,
-    )
+    seconds = time.perf_counter() - begun
+    failed = batch.failed + compared.failed
+    print(f"{variant.name}: {seconds:.0f} s, {failed} failed, {batch.noted} with a note", flush=True)
     return rows
 
 
@@ -160,7 +160,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("knee_variants_out"))
     parser.add_argument("--cases", type=int, default=30, help="generated knees, of both sources in turn")
-    parser.add_argument("--epochs", type=int, default=45)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--variants", nargs="*", help="names; all of them where none is given")
     return parser.parse_args()

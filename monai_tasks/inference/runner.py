@@ -137,8 +137,8 @@ def _weights_of(bundle: Bundle, weights: str | Path | None) -> Path:
         raise WeightsError(f"{path}: no such file; expected weights that torch.save wrote")
     name = bundle.name
     raise WeightsError(
-        f"{path}: no such file, for {name} ships no weights; expected your own: list labelled images (monai-tasks "
-        f"datalist), train on them (monai-tasks train {name} --datalist FILE -o RUN), then add --weights RUN/model.pt"
+        f"{name} ships no weights; expected your own: list labelled images (monai-tasks datalist LAYOUT SOURCE -o FILE), "
+        f"train on them (monai-tasks train {name} --datalist FILE -o RUN), then add --weights RUN/model.pt here"
     )
 
 
