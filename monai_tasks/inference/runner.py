@@ -137,7 +137,7 @@ def _weights_of(bundle: Bundle, weights: str | Path | None) -> Path:
         raise WeightsError(f"{path}: no such file; expected weights that torch.save wrote")
     name = bundle.name
     raise WeightsError(
-        f"{name} ships no weights; expected your own: list labelled images (monai-tasks datalist LAYOUT SOURCE -o FILE), "
+        f"{name} ships no weights; expected your own: list your images (monai-tasks datalist LAYOUT SOURCE -o FILE), "
         f"train on them (monai-tasks train {name} --datalist FILE -o RUN), then add --weights RUN/model.pt here"
     )
 
