@@ -33,7 +33,7 @@ from monai_tasks.datasets.cases import walk
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import volume_suffix
 from monai_tasks.io.tables import read_table
-from monai_tasks.io.volume_files import read_volume_file
+from monai_tasks.io.volume_reader import VolumeReader
 
 BONES = ("femur", "tibia", "fibula")
 LABELS = {str(value): bone for value, bone in enumerate(BONES, start=1)}
@@ -233,11 +233,13 @@ def _incomplete(maps: Mapping[str, Sequence[Path]]) -> str | None:
 
 
 def _damaged_or_empty(image: Path, maps: Sequence[Path]) -> str | None:
-    """Read all files to their ends."""
+    """Read all files to their ends, as training does, which ends with the first that it refuses."""
     filled = False
     for path in (image, *maps):
+        # A map of one bone may be empty, an image may not.
+        reader = VolumeReader(allow_constant=path is not image, allow_channels=path is not image)
         try:
-            array, _ = read_volume_file(path, allow_channels=path is not image)
+            array, _ = reader.get_data(reader.read(path))
         except InputError as error:
             return f"{grids.short_name(path)}: {error.reason}"
         filled |= path is not image and bool((array > 0).any())

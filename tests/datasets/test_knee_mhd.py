@@ -268,6 +268,19 @@ def test_damaged_files(source):
     assert len(found) == 4
 
 
+def test_values_that_training_refuses(source):
+    write(source / "epi" / "k1.mhd", np.zeros(SHAPE, np.int16))
+    for name in ("k2", "k3_tibia"):
+        values = np.random.default_rng(0).random(SHAPE, np.float32)
+        values[0, 0, 0] = np.nan
+        write(source / "epi" / f"{name}.mhd", values)
+    assert reasons(source) == {
+        "epi/k1": "epi/k1.mhd: all voxels equal (0); expected an image with differing voxels",
+        "epi/k2": "epi/k2.mhd: 1 NaN and 0 infinite voxels; expected finite voxels",
+        "epi/k3": "epi/k3_tibia.mhd: 1 NaN and 0 infinite voxels; expected finite voxels",
+    }
+
+
 def test_what_is_meant_must_be_clear(source):
     write(source / "epi" / "k1.nii.gz")
     write(source / "epi" / "again" / "k2.mhd")
