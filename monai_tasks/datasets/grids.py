@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,7 +67,7 @@ def _itk_reader(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
-def difference(first: Path, second: Path, channels: int = 1) -> str | None:
+def difference(first: Path, second: Path, channels: Sequence[int] = (1,)) -> str | None:
     """Say how the grids of two files differ.
 
     Grids agree when their shapes are equal and every corner of the one lies where it lies in the other, to a
@@ -75,7 +76,7 @@ def difference(first: Path, second: Path, channels: int = 1) -> str | None:
     Args:
         first: image file of one volume.
         second: image file.
-        channels: how many volumes, or values a voxel, the second must have.
+        channels: how many volumes, or values a voxel, the second may have.
 
     Returns:
         A reason for a person, or None if the grids agree.
@@ -84,10 +85,10 @@ def difference(first: Path, second: Path, channels: int = 1) -> str | None:
         headers = header_of(first), header_of(second)
     except ValueError as error:
         return str(error)
-    for path, header, expected in zip((first, second), headers, (1, channels), strict=True):
-        if header.channels != expected:
+    for path, header, expected in zip((first, second), headers, ((1,), channels), strict=True):
+        if header.channels not in expected:
             count = f"{header.channels} volume{'s' if header.channels > 1 else ''}"
-            return f"{short_name(path)}: {count} in one file, not {expected}"
+            return f"{short_name(path)}: {count} in one file, not {' or '.join(map(str, expected))}"
     (shape, affine, _), (other_shape, other_affine, _) = headers
     if shape != other_shape:
         return f"grids differ: {short_name(first)} has shape {_by(shape)}, {short_name(second)} {_by(other_shape)}"

@@ -4,11 +4,11 @@ In a folder, the maps lie beside their image. CASE stands for the image's name w
 
 - `SOURCE/epi/CASE.mhd`: the image, of the source `epi`;
 - `CASE_femur.mhd`, `CASE_tibia.mhd` and `CASE_fibula.mhd`: one map a bone; or
-- `CASE_maps.mhd`: all three in one file, as channels in this order. `map`, `bones`, `seg` and `label` may stand
-  for `maps`.
+- `CASE_maps.mhd`: all three in one file, as channels in this order, or as one label map with the values 1 to 3 in
+  this order. `map`, `bones`, `seg` and `label` may stand for `maps`.
 
-A hyphen may stand for the underscore, upper case for lower, and any volume format for MetaImage. A map is inside
-where it is above 0.
+A hyphen may stand for the underscore, upper case for lower, and any volume format for MetaImage. A map of one bone,
+or a channel, is inside where it is above 0.
 
 A manifest has the columns `image`, `femur`, `tibia` and `fibula`, or `maps` in place of the three, and may have
 `subject` and `source`; paths are relative to its folder.
@@ -196,9 +196,9 @@ def _choose(knee: Knee) -> tuple[str | list[str], str | None]:
         return [], reason
     merged = knee.maps[MAPS]
     maps = merged or [knee.maps[bone][0] for bone in BONES]
-    channels = len(BONES) if merged else 1
+    channels = (1, len(BONES)) if merged else (1,)
     differences = (grids.difference(image, path, channels) for path in maps)
-    reason = next(filter(None, differences), None) or _damaged_or_empty(image, maps)
+    reason = next(filter(None, differences), None) or _unusable(image, maps, bool(merged))
     return str(maps[0]) if merged else [str(path) for path in maps], reason
 
 
@@ -232,7 +232,7 @@ def _incomplete(maps: Mapping[str, Sequence[Path]]) -> str | None:
     return f"no map of the {' and no map of the '.join(missing)}" if missing else None
 
 
-def _damaged_or_empty(image: Path, maps: Sequence[Path]) -> str | None:
+def _unusable(image: Path, maps: Sequence[Path], merged: bool) -> str | None:
     """Read all files to their ends, as training does, which ends with the first that it refuses."""
     filled = False
     for path in (image, *maps):
@@ -243,6 +243,13 @@ def _damaged_or_empty(image: Path, maps: Sequence[Path]) -> str | None:
         except InputError as error:
             return f"{grids.short_name(path)}: {error.reason}"
         filled |= path is not image and bool((array > 0).any())
+        if merged and path is not image and array.ndim == 3:
+            foreign = np.unique(array[~np.isin(array, [0, *map(int, LABELS)])])
+            if foreign.size:
+                found = ", ".join(f"{value:g}" for value in foreign[:5]) + (
+                    ", ..." if foreign.size > 5 else ""
+                )
+                return f"{grids.short_name(path)}: label values {found}; expected only 0, {', '.join(LABELS)}"
     return None if filled else f"empty maps: {_names(maps)}"
 
 

@@ -91,7 +91,7 @@ def evaluate(
         configs: override configs of the bundle, as for `infer`. Where these or `settings` give `label_groups`, it
             says which values of the references make each label (others are background); `label_names` says how each
             is called. In references of several channels the groups are numbers of channels, from 1, and those of the
-            bundle itself count too.
+            bundle itself count too, as they do for a label map whose values are not all labels, but all in the groups.
         settings: config ids and their values, for example
             `{"label_groups": [[17], [53]], "label_names": ["left", "right"]}`.
         images: folder of the images, for the pictures.
@@ -142,7 +142,7 @@ class _Scheme:
     Args:
         labels: value to name.
         mapping: values of a label map to those of the labels, where this run gives them.
-        groups: channels that make each label, for references of several channels.
+        groups: channels that make each label, for references of several channels, or values of a label map.
     """
 
     labels: dict[int, str]

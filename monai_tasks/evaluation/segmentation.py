@@ -108,8 +108,8 @@ def evaluate_case(
         reference: label map on the same grid, or its channels; see `read_label_map`.
         labels: value to name of the labels to compare.
         mapping: reference value to label value; reference values that it lacks count as background. Without
-            it the reference must hold the values of `labels` and 0 only.
-        groups: which channels make each label, for references of several channels.
+            it the reference must hold the values of `labels`, or those of `groups`, and 0 only.
+        groups: which channels, or values, make each label; see `read_label_map`.
 
     Returns:
         Label value to the metrics of `METRICS` and `VOLUMES`; None where a metric has no value.
@@ -139,8 +139,9 @@ def read_label_map(
             one a channel. A channel is inside where it is above 0.
         labels: the values it may hold beside 0.
         mapping: the values of a file of one channel to those of `labels`; others become 0. Without it the file must
-            hold the values of `labels` and 0 only.
-        groups: the numbers, from 1, of the channels that make each label. Without it channels are refused.
+            hold the values of `labels`, or those of `groups`, and 0 only.
+        groups: the numbers, from 1, of the channels that make each label. Without it channels are refused. A file of
+            one channel whose values are not all in `labels`, but all in the groups, is merged by these, too.
 
     Returns:
         The map, with integer values.
@@ -156,7 +157,7 @@ def read_label_map(
     first, affine = Path(paths[0]), np.asarray(meta["affine"], dtype=float)
     if array.ndim == 4:
         return LabelMap(first, _merged(first, array, groups), affine)
-    return LabelMap(first, _labelled(first, array, labels, mapping), affine)
+    return LabelMap(first, _labelled(first, array, labels, mapping, groups), affine)
 
 
 def compare_masks(predicted: np.ndarray, true: np.ndarray, affine: np.ndarray) -> Result:
@@ -218,7 +219,11 @@ def _value(tensor: torch.Tensor) -> float | None:
 
 
 def _labelled(
-    path: Path, array: np.ndarray, labels: Mapping[int, str], mapping: Mapping[int, int] | None
+    path: Path,
+    array: np.ndarray,
+    labels: Mapping[int, str],
+    mapping: Mapping[int, int] | None,
+    groups: Sequence[Sequence[int]] | None,
 ) -> np.ndarray:
     """The label values of a file of one channel, (X, Y, Z)."""
     if not np.issubdtype(array.dtype, np.integer):
@@ -230,6 +235,9 @@ def _labelled(
         return _mapped(array, mapping)
     expected = [0, *labels]
     foreign = np.unique(array[~np.isin(array, expected)])
+    grouped = {value: label for label, group in enumerate(groups or [], start=1) for value in group}
+    if foreign.size and np.isin(array, [0, *grouped]).all():
+        return _mapped(array, grouped)
     if foreign.size:
         found = ", ".join(map(str, foreign[:5])) + (", ..." if foreign.size > 5 else "")
         raise InputError(path, f"label values {found}", f"only {', '.join(map(str, expected))}")

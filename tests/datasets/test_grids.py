@@ -90,11 +90,13 @@ def test_a_number_of_channels_can_be_asked_for(grids, folder, name):
     first = write(folder / "a.mha", grids["oblique"])
     second = write(folder / name, grids["oblique"], (14, 18, 11, 3))
     assert header_of(second).channels == 3
-    assert difference(first, second, channels=3) is None
+    assert difference(first, second, channels=(3,)) is None
     assert difference(first, second) == f"mri/{name}: 3 volumes in one file, not 1"
-    assert difference(first, first, channels=3) == "mri/a.mha: 1 volume in one file, not 3"
+    assert difference(first, first, channels=(3,)) == "mri/a.mha: 1 volume in one file, not 3"
+    assert difference(first, first, channels=(1, 3)) is None
+    assert difference(first, second, channels=(1, 2)).endswith("3 volumes in one file, not 1 or 2")
     turned = write(folder / name, grids["LPS"], (14, 18, 11, 3))
-    assert "apart" in difference(first, turned, channels=3)
+    assert "apart" in difference(first, turned, channels=(3,))
 
 
 def test_headers_are_read_without_pixels(grids, folder):

@@ -234,14 +234,28 @@ def test_maps_on_another_grid(source):
 
 def test_another_number_of_channels(source):
     write(source / "jopp" / "k1_maps.mhd", bones()[..., :2])
-    write(source / "jopp" / "k2_maps.mhd", bones()[..., 0])
     write(source / "epi" / "k1_femur.mhd", bones())
     write(source / "epi" / "k2.mhd", bones().astype(np.int16))
     assert reasons(source) == {
-        "jopp/k1": "jopp/k1_maps.mhd: 2 volumes in one file, not 3",
-        "jopp/k2": "jopp/k2_maps.mhd: 1 volume in one file, not 3",
+        "jopp/k1": "jopp/k1_maps.mhd: 2 volumes in one file, not 1 or 3",
         "epi/k1": "epi/k1_femur.mhd: 3 volumes in one file, not 1",
         "epi/k2": "epi/k2.mhd: 3 volumes in one file, not 1",
+    }
+
+
+def test_all_bones_in_one_label_map(source):
+    values = (bones() * np.array([1, 2, 3], np.uint8)).sum(axis=-1).astype(np.uint8)
+    folder = source / "jopp"
+    write(folder / "k1_maps.mhd", values)
+    write(folder / "k2_maps.mhd", values.astype(np.float32))
+    write(folder / "k3_maps.mhd", values * np.uint8(2))
+    write(folder / "k4_maps.mhd", values * np.float32(0.5))
+    write(folder / "k5_maps.mhd", values * np.uint8(0))
+    assert used(source)["jopp/k1"]["label"] == str(folder / "k1_maps.mhd")
+    assert reasons(source) == {
+        "jopp/k3": "jopp/k3_maps.mhd: label values 4, 6; expected only 0, 1, 2, 3",
+        "jopp/k4": "jopp/k4_maps.mhd: label values 0.5, 1.5; expected only 0, 1, 2, 3",
+        "jopp/k5": "empty maps: jopp/k5_maps.mhd",
     }
 
 

@@ -251,6 +251,17 @@ def test_references_of_channels_are_merged_as_the_bundle_does(bones, tmp_path, e
     assert labels["two"]["empty"]["prediction_only"] == 2
 
 
+def test_a_label_map_of_all_channels_is_merged_as_the_bundle_does(
+    bones, save, boxes, tmp_path, example_bundle
+):
+    save("labels/a.nii.gz")
+    save("labels/b.nii.gz", boxes() * np.uint8(2))
+    names = ("out", "labels", "result")
+    summary = evaluate(open_bundle(example_bundle), *(tmp_path / name for name in names))
+    assert summary.statistics["labels"]["organ"]["metrics"]["dice"]["mean"] == 1
+    assert summary.failures == (("b", "reference: label values 2, 4; expected only 0, 1"),)
+
+
 def test_without_groups_each_channel_is_a_label(compare, save, boxes, tmp_path):
     save("out/a.nii.gz")
     save("labels/a.nii.gz", np.stack([boxes() == 1, boxes() == 2], axis=-1).astype(np.uint8))

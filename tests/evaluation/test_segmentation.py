@@ -219,6 +219,19 @@ def test_groups_leave_a_label_map_as_it_is(write):
     assert [results[value]["dice"] for value in LABELS] == [1.0, 1.0]
 
 
+def test_groups_merge_a_label_map_of_more_values(write):
+    values = np.arange(1, 4, dtype=np.uint8)[:, None, None, None]
+    three = write("three.nii.gz", (bones() * values).sum(0).astype(np.uint8))
+    whole = write("whole.nii.gz", bones().any(0).astype(np.uint8))
+    for reference in (three, whole):
+        assert evaluate_case(whole, reference, {1: "bone"}, groups=MERGED)[1]["dice"] == 1.0
+    for groups in ([[1, 2]], [[3]], None):
+        with pytest.raises(InputError, match=r"three\.nii\.gz: label values 2, 3; expected only 0, 1$"):
+            evaluate_case(whole, three, {1: "bone"}, groups=groups)
+    with pytest.raises(InputError, match=r"three\.nii\.gz: label values 2, 3"):
+        evaluate_case(three, whole, {1: "bone"}, groups=MERGED)
+
+
 def test_channels_that_do_not_fit_are_refused(write, channels):
     prediction = write("p.nii.gz", np.zeros((14, 18, 11), np.uint8))
     with pytest.raises(InputError, match=r"femur\.nii\.gz: 3 channels; expected at least 4, for the groups"):
