@@ -7,6 +7,9 @@ In a folder, the maps lie beside their image. CASE stands for the image's name w
 - `CASE_maps.mhd`: all three in one file, as channels in this order, or as one label map with the values 1 to 3 in
   this order. `map`, `bones`, `seg` and `label` may stand for `maps`.
 
+The files may lie in further folders, such as one a patient, `SOURCE/epi/P1/CASE.mhd`. Maps in another folder of the
+source than their image are found where it is the only image of their name and no map is there twice.
+
 A hyphen may stand for the underscore, upper case for lower, and any volume format for MetaImage. A map of one bone,
 or a channel, is inside where it is above 0.
 
@@ -73,9 +76,10 @@ def datalist(
 ) -> dict:
     """List the knees that are complete and fit together, split by subject and spread by source.
 
-    Images of one name in two sources are of two persons, `epi/knee_001` and `jopp/knee_001`, unless a manifest
-    names the subject. A knee is rejected, with the reason, if its image is not coronal, a map is missing or there
-    twice, grids differ, a file is damaged, or all maps are empty.
+    Images in two folders are of two persons, `epi/knee_001` and `jopp/knee_001`, or `epi/P1/knee` and `epi/P2/knee`,
+    unless a manifest names the subject. A knee is rejected, with the reason, if its image is not coronal, a map is
+    missing or there twice, grids differ, a file is damaged or its voxels are refused by training, or all maps are
+    empty.
 
     Args:
         source: folder of sources, or a CSV manifest.
@@ -117,24 +121,42 @@ def find_knees(folder: Path) -> list[Knee]:
         folder: its folders are the sources; files that lie in it directly have the source ''.
 
     Returns:
-        Knees by subject. Maps that no image belongs to count as one, too.
+        Knees by subject, which is the image's path below the folder. Maps that no image belongs to count as one, too.
     """
-    found: dict[tuple[str, str], Knee] = {}
+    found: dict[tuple[Path, str], Knee] = {}
     volumes = (path for _, paths in walk(folder) for path in paths if volume_suffix(path))
     for path in volumes:
         match = NAME.fullmatch(_stem(path))
         case = match["case"] if match else _stem(path)
-        above = path.parent.relative_to(folder).parts
-        source = above[0] if above else ""
-        knee = found.setdefault((source, case.casefold()), Knee("", "", source))
+        place = path.parent.relative_to(folder)
+        source = place.parts[0] if place.parts else ""
+        knee = found.setdefault((place, case.casefold()), Knee("", "", source))
         if match:
             knee.maps[_role(match["role"])].append(path)
         else:
             knee.images.append(path)
         # The image's own spelling of the name goes before that of its maps.
         if not match or not knee.name:
-            knee.name = knee.subject = f"{source}/{case}" if source else case
-    return sorted(found.values(), key=lambda knee: knee.subject)
+            knee.name = knee.subject = (place / case).as_posix()
+    return sorted(_joined(found), key=lambda knee: knee.subject)
+
+
+def _joined(found: Mapping[tuple[Path, str], Knee]) -> list[Knee]:
+    """Give maps that lie in other folders to the only image of their name, where each is then there once."""
+    named = defaultdict(list)
+    for (_, case), knee in found.items():
+        named[knee.source, case].append(knee)
+    joined = []
+    for knees in named.values():
+        images = [knee for knee in knees if knee.images]
+        given = [role for knee in knees for role in knee.maps]
+        bones = [bone for role in given for bone in (BONES if role == MAPS else [role])]
+        if len(images) == 1 and len(bones) == len(set(bones)):
+            for knee in knees:
+                images[0].maps.update(knee.maps)
+            knees = images
+        joined.extend(knees)
+    return joined
 
 
 def _listed(manifest: Path) -> list[Knee]:

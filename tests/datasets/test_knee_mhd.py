@@ -161,7 +161,45 @@ def test_files_without_a_folder_of_their_own(tmp_path):
         write_knee(tmp_path / "site" / "deep", f"k{number}")
     items = used(tmp_path)
     assert {items[subject]["source"] for subject in ("k0", "k1", "k2")} == {""}
-    assert items["site/k0"]["source"] == "site"
+    assert items["site/deep/k0"]["source"] == "site"
+
+
+def test_one_folder_a_patient(tmp_path):
+    for number in range(1, 5):
+        write_knee(tmp_path / "epi" / f"P{number}", "knee")
+    (tmp_path / "epi" / "P3" / "knee_tibia.mhd").unlink()
+    (tmp_path / "epi" / "P4" / "knee.mhd").unlink()
+    write(tmp_path / "epi" / "P5" / "knee.mhd")
+    write_knee(tmp_path / "epi" / "P6", "left")
+    items = used(tmp_path)
+    assert set(items) == {"epi/P1/knee", "epi/P2/knee", "epi/P6/left"}
+    for subject, item in items.items():
+        assert item["source"] == "epi"
+        assert item["image"] == str(tmp_path / f"{subject}.mhd")
+        assert item["label"] == [str(tmp_path / f"{subject}_{bone}.mhd") for bone in BONES]
+    assert reasons(tmp_path) == {
+        "epi/P3/knee": "no map of the tibia",
+        "epi/P4/knee": "no image of this name beside its maps",
+        "epi/P5/knee": "no maps",
+    }
+
+
+def test_maps_in_another_folder_must_be_of_one_image(source):
+    for bone in BONES:
+        for ending in (".mhd", ".raw"):
+            name = f"k1_{bone}{ending}"
+            (source / "epi" / bone).mkdir(exist_ok=True)
+            (source / "epi" / name).rename(source / "epi" / bone / name)
+    write(source / "epi" / "old" / "k2_maps.mhd", bones())
+    write(source / "epi" / "old" / "k3_femur.mhd", bones()[..., 1])
+    items = used(source)
+    assert items["epi/k1"]["label"] == [str(source / "epi" / bone / f"k1_{bone}.mhd") for bone in BONES]
+    for name in ("k2", "k3"):
+        assert items[f"epi/{name}"]["label"] == [str(source / "epi" / f"{name}_{bone}.mhd") for bone in BONES]
+    lost = "no image of this name beside its maps"
+    assert reasons(source) == {"epi/old/k2": lost, "epi/old/k3": lost}
+    write(source / "epi" / "again" / "k1.mhd")
+    assert reasons(source)["epi/k1"] == "no maps"
 
 
 def test_linked_folders_and_files_keep_their_names(source, tmp_path):
@@ -304,7 +342,7 @@ def test_what_is_meant_must_be_clear(source):
     found = reasons(source)
     assert found == {
         "epi/k1": "2 images of this name: epi/k1.mhd, epi/k1.nii.gz",
-        "epi/k2": "2 images of this name: epi/k2.mhd, again/k2.mhd",
+        "epi/again/k2": "no maps",
         "epi/k3": "2 files for tibia: epi/k3-tibia.mhd, epi/k3_tibia.mhd",
         "jopp/k1": "2 files for maps: jopp/k1_maps.mhd, jopp/k1_seg.mhd",
         "jopp/k2": "jopp/k2_maps.mhd and jopp/k2_femur.mhd; which are meant cannot be known",
