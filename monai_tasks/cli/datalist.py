@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-LAYOUTS = ("decathlon", "ixi", "knee_mhd")
+from monai_tasks.datasets.layouts import LAYOUTS, lister
+
 # Layouts whose SOURCE may also be a file.
 WITH_MANIFEST = ("knee_mhd",)
 
@@ -36,17 +37,14 @@ def command(layout: str, source: Path, output: Path, seed: int, folds: int | Non
 
     Cases that cannot be used are listed with the reason, here and in the file.
     """
-    import importlib
-
     from monai_tasks.io.files import write_json
 
     if source.is_file() and layout not in WITH_MANIFEST:
         raise click.BadParameter(
             f"{str(source)!r} is a file; expected a folder for layout {layout}.", param_hint="SOURCE"
         )
-    module = importlib.import_module(f"monai_tasks.datasets.{layout}")
     try:
-        datalist = module.datalist(source, seed=seed, folds=folds)
+        datalist = lister(layout)(source, seed=seed, folds=folds)
         write_json(output, datalist)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.data import load_decathlon_datalist
 
-from monai_tasks.datasets import decathlon, ixi, knee_mhd
 from monai_tasks.datasets.cases import find_cases
+from monai_tasks.datasets.layouts import LAYOUTS, lister
 from monai_tasks.io.errors import InputError
 
 EXPECTED = "a datalist as `monai-tasks datalist` writes it"
-
-LAYOUTS = {"decathlon": decathlon.datalist, "ixi": ixi.datalist, "knee_mhd": knee_mhd.datalist}
 
 # What names things and must not be taken for a path, as MONAI does where a file or folder of this name is there.
 NAMES = ("subject", "source")
@@ -30,12 +31,15 @@ def read_part(
 ) -> list[dict[str, Any]]:
     """The items of one part of a datalist.
 
+    A folder is listed once in a process for all parts of one layout and seed, since that may read all of its files;
+    what changes in it while the process runs is not seen.
+
     Args:
         datalist: a datalist file, or None to split the folder `dataset_dir` as `monai-tasks datalist LAYOUT` does.
         part: `training`, `validation` or `test`.
         dataset_dir: a folder in that layout.
         seed: of the split of `dataset_dir`.
-        layout: a key of `LAYOUTS`.
+        layout: one of `monai_tasks.datasets.layouts.LAYOUTS`.
 
     Returns:
         Items with `image` and `label` (each a path or a list of paths, one a channel) and `subject`.
@@ -47,7 +51,8 @@ def read_part(
     if datalist is None:
         if layout not in LAYOUTS:
             raise InputError(dataset_dir, f"layout {layout!r}", f"one of {', '.join(LAYOUTS)}")
-        items = LAYOUTS[layout](dataset_dir, seed=seed).get(part, [])
+        # A copy, so that nobody changes what is kept.
+        items = copy.deepcopy(_split(layout, os.path.abspath(dataset_dir), seed).get(part, []))
         source = Path(dataset_dir)
     else:
         source = Path(datalist)
@@ -55,6 +60,12 @@ def read_part(
     if not items:
         raise InputError(source, f"no case in part {part!r}", "at least one")
     return items
+
+
+@functools.lru_cache(maxsize=8)
+def _split(layout: str, folder: str, seed: int) -> dict[str, Any]:
+    """The datalist of a folder, which is kept."""
+    return lister(layout)(folder, seed=seed)
 
 
 def image_items(inputs: Sequence[str | Path]) -> list[dict[str, Any]]:

@@ -82,6 +82,25 @@ def test_the_layout_of_the_folder_can_be_named(tmp_path):
         read_part(None, "training", dataset_dir=folder, layout="knees")
 
 
+def test_a_folder_is_listed_once_for_all_parts(source, monkeypatch):
+    calls = []
+
+    def lister(layout):
+        calls.append(layout)
+        return decathlon.datalist
+
+    monkeypatch.setattr("monai_tasks.datasets.datalist_file.lister", lister)
+    monkeypatch.chdir(source.parent)
+    for folder in (source, str(source), "set"):
+        for part in PARTS:
+            read_part(None, part, dataset_dir=folder).clear()
+            read_part(None, part, dataset_dir=folder)[0].clear()
+            assert read_part(None, part, dataset_dir=folder) == decathlon.datalist(source)[part]
+    assert calls == ["decathlon"]
+    read_part(None, "test", dataset_dir=source, seed=1)
+    assert len(calls) == 2
+
+
 def test_labels_of_channels_and_names_come_back_from_a_file(tmp_path):
     """MONAI's reader takes a name for a path where something of this name lies beside the file."""
     folder = write_knees(tmp_path / "data")
