@@ -37,16 +37,12 @@ from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import volume_suffix
 from monai_tasks.io.tables import read_table
 from monai_tasks.io.volume_reader import VolumeReader
+from monai_tasks.transforms.plane import acquisition_plane
 
 BONES = ("femur", "tibia", "fibula")
 LABELS = {str(value): bone for value, bone in enumerate(BONES, start=1)}
 MAPS = "maps"
 NAME = re.compile(r"(?P<case>.+)[_-](?P<role>femur|tibia|fibula|maps?|bones|seg|label)", re.IGNORECASE)
-# The plane of the slices by the axis that they are stacked along: right, anterior, superior.
-PLANES = ("sagittal", "coronal", "axial")
-CORONAL = PLANES.index("coronal")
-# Spacings that differ by less count as one.
-SAME_SPACING = 0.01
 
 
 @dataclass
@@ -229,13 +225,11 @@ def _not_coronal(image: Path) -> str | None:
         header = grids.header_of(image)
     except ValueError as error:
         return str(error)
-    spacing = np.linalg.norm(header.affine[:3, :3], axis=0)
-    # Slices are further apart than the pixels within; where all are alike, any plane can be had.
-    thick = spacing >= spacing.max() * (1 - SAME_SPACING)
-    along = np.abs(header.affine[:3, :3] / spacing).argmax(axis=0)[thick]
-    if CORONAL in along:
+    plane = acquisition_plane(header.affine)
+    if plane in (None, "coronal"):
         return None
-    return f"a {PLANES[along[0]]} image (slices {spacing.max():.3g} mm apart); expected a coronal one"
+    spacing = np.linalg.norm(header.affine[:3, :3], axis=0)
+    return f"a {plane} image (slices {spacing.max():.3g} mm apart); expected a coronal one"
 
 
 def _incomplete(maps: Mapping[str, Sequence[Path]]) -> str | None:

@@ -226,6 +226,7 @@ def test_the_plane_is_that_of_the_slices(tmp_path, degrees):
         (CORONAL[:, [2, 0, 1]], (2.2, 0.5, 0.5), None),
         (AXIAL, (0.5, 2.2, 0.5), None),
         (AXIAL, (0.5, 0.5, 0.5), None),
+        (AXIAL, (0.5, 0.6, 0.9), None),
         (SAGITTAL, SPACING, "sagittal"),
         (SAGITTAL @ np.diag([1.0, -1, -1]), SPACING, "sagittal"),
         (AXIAL, SPACING, "axial"),
