@@ -32,7 +32,7 @@ GAP = 3.0  # between the bones and what is drawn dark between them
 EPIPHYSIS = (22.0, 14.0)  # from the joint to the growth plates of femur and tibia
 
 BORDER = 16.0  # mm of both bones, at least, that the image must show
-# Generated knees reach 0.32 at least; where they are cut 30 mm off the joint, they stay below 0.27.
+# Of 80 generated knees all reach it, of 160 parts of them that end 30 mm before the joint one does.
 THRESHOLD = 0.28
 
 
