@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import product
 from pathlib import PurePath
 from typing import Any
 
@@ -18,11 +19,12 @@ from monai.utils import ImageMetaKey, MetaKeys, convert_to_numpy, ensure_tuple
 from nibabel import orientations
 
 from monai_tasks.transforms.joint import Joint, find_joint
+from monai_tasks.transforms.plane import acquisition_plane
 
 logger = logging.getLogger(__name__)
 
 AXES = "RSA"  # of an array that carries no affine
-PLANES = {"R": "sagittal", "L": "sagittal", "A": "coronal", "P": "coronal", "S": "axial", "I": "axial"}
+OFF = 0.1  # of a voxel, by which a label may lie beside its image
 NOT_FOUND = "joint not found: centred on the leg instead"
 
 
@@ -226,11 +228,9 @@ def _to_axes(affine: np.ndarray) -> np.ndarray:
 
 def _check_coronal(affine: np.ndarray) -> None:
     """Refuse thick slices that are not stacked from back to front."""
-    spacing = nibabel.affines.voxel_sizes(affine)
-    thick = int(spacing.argmax())
-    plane = PLANES[nibabel.aff2axcodes(affine)[thick]]
-    if plane != "coronal" and spacing[thick] > 2 * np.delete(spacing, thick).max():
-        text = " x ".join(f"{edge:.3g}" for edge in spacing)
+    plane = acquisition_plane(affine)
+    if plane not in (None, "coronal"):
+        text = " x ".join(f"{edge:.3g}" for edge in nibabel.affines.voxel_sizes(affine))
         raise ValueError(f"{plane} slices (voxels of {text} mm); expected coronal slices")
 
 
@@ -240,6 +240,12 @@ def _check_same_grid(key: Hashable, array: torch.Tensor, source: torch.Tensor) -
         sizes = (" x ".join(map(str, one.shape[1:])) for one in (array, source))
         raise ValueError("{}: {} voxels; expected {} as in the image".format(key, *sizes))
     if isinstance(array, MetaTensor) and isinstance(source, MetaTensor):
-        codes = ["".join(nibabel.aff2axcodes(convert_to_numpy(one.affine))) for one in (array, source)]
+        affines = [convert_to_numpy(one.affine).astype(float) for one in (array, source)]
+        codes = ["".join(nibabel.aff2axcodes(affine)) for affine in affines]
         if codes[0] != codes[1]:
             raise ValueError("{}: axes {}; expected {} as in the image".format(key, *codes))
+        corners = list(product(*((0, size - 1) for size in source.shape[1:])))
+        there, here = (nibabel.affines.apply_affine(affine, corners) for affine in affines)
+        apart = float(np.linalg.norm(there - here, axis=1).max())
+        if apart > OFF * nibabel.affines.voxel_sizes(affines[1]).min():
+            raise ValueError(f"{key}: lies up to {apart:.3g} mm beside the image; expected the image's grid")

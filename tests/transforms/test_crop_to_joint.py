@@ -307,6 +307,10 @@ def test_labels_on_another_grid_are_refused():
         crop({**item, "label": item["label"][..., 1:]})
     with pytest.raises(ValueError, match="label: axes LSA; expected RSA"):
         crop({**item, "label": Flipd("label", 0)({"label": item["label"]})["label"]})
+    moved = item["label"].clone()
+    moved.affine = moved.affine + torch.tensor([[0.0, 0.0, 0.0, 3.0]] + 3 * [[0.0] * 4])
+    with pytest.raises(ValueError, match="label: lies up to 3 mm beside the image"):
+        crop({**item, "label": moved})
 
 
 def test_missing_keys():
