@@ -119,12 +119,12 @@ def test_infer_runs_from_an_empty_folder(installed, tmp_path):
     assert (tmp_path / "out" / "report.html").is_file()
 
 
-def requirements() -> list[Requirement]:
-    """All that setup.cfg asks for, of the core and of the extras that the environment of the tests has."""
+def requirements(names: tuple[str, ...] = ("test", "docs")) -> list[Requirement]:
+    """All that setup.cfg asks for, of the core and of some extras: those that the environment of the tests has."""
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     extras = setup["options.extras_require"]
-    lines = "\n".join([setup["options"]["install_requires"], extras["test"], extras["docs"]]).split("\n")
+    lines = "\n".join([setup["options"]["install_requires"], *(extras[name] for name in names)]).split("\n")
     return [Requirement(line) for line in lines if line.strip()]
 
 
@@ -145,7 +145,7 @@ def test_the_pins_have_no_local_builds():
 
 
 def test_every_package_that_the_code_imports_is_declared():
-    declared = {canonicalize_name(requirement.name) for requirement in requirements()}
+    declared = {canonicalize_name(one.name) for one in requirements(("test", "docs", "label"))}
     providers = packages_distributions()
     missing = set()
     for path in (ROOT / "monai_tasks").rglob("*.py"):
