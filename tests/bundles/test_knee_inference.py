@@ -320,9 +320,9 @@ def mixed(knees, tmp_path_factory) -> Summary:
 
 
 def shin(drawn: Drawn) -> Volume:
-    """What of a knee lies more than 25 mm below the joint; the array's second axis runs down."""
+    """What of a knee lies more than 32 mm below the joint; the array's second axis runs down."""
     row = nibabel.affines.apply_affine(np.linalg.inv(drawn.affine), drawn.joint)[1]
-    first = round(row + 25 / nibabel.affines.voxel_sizes(drawn.affine)[1])
+    first = round(row + 32 / nibabel.affines.voxel_sizes(drawn.affine)[1])
     affine = drawn.affine.copy()
     affine[:3, 3] += first * affine[:3, 1]
     return Volume(np.ascontiguousarray(drawn.image[:, first:]), affine)
@@ -377,10 +377,10 @@ def test_three_bones_have_a_volume_each(knees, tmp_path):
 
 def test_windows_smaller_than_the_field_meet_without_a_seam(knees, tmp_path):
     path = save(tmp_path / "jopp.mhd", knees["jopp"].image, knees["jopp"].affine)
-    weights = voxelwise_weights(tmp_path / "model.pt", [0.0, 1.0], [0.0, -400.0])
+    weights = voxelwise_weights(tmp_path / "model.pt", [0.0, 1.0], [0.0, -700.0])
     whole = predict(path, tmp_path / "whole", weights, **voxelwise())
     small = predict(path, tmp_path / "small", weights, **voxelwise(), inference_window=[20, 12])
-    assert 0.02 < labels(whole, "jopp").mean() < 0.4
+    assert 0.05 < labels(whole, "jopp").mean() < 0.4
     np.testing.assert_array_equal(labels(small, "jopp"), labels(whole, "jopp"))
 
 
