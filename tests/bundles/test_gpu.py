@@ -24,6 +24,7 @@ pytestmark = pytest.mark.gpu
 EPOCHS = 40
 AGREEMENT = 0.995
 REPEATS = 20
+SLICES = 8
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,8 @@ def test_throughput_is_shown(bundle, trained, device, say):
     weights = bundle.weights if bundle.weights.is_file() else trained / "model.pt"
     engine = Engine(bundle, weights, device)
     image = bundle.metadata["network_data_format"]["inputs"]["image"]
-    size = parse(bundle, ["inference"], device, {}).get_parsed_content("inference_window")
+    size = list(parse(bundle, ["inference"], device, {}).get_parsed_content("inference_window"))
+    size += [SLICES] * (3 - len(size))  # a 2D network goes through the slices of a volume
     window = {"image": torch.randn(image["num_channels"], *size)}
     took = seconds(lambda: engine.predict(window), device)
     say(f"{device}: {1 / took:.1f} windows of {'x'.join(map(str, size))} a second, {1000 * took:.1f} ms each")
