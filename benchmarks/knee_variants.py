@@ -160,7 +160,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("knee_variants_out"))
     parser.add_argument("--cases", type=int, default=30, help="generated knees, of both sources in turn")
-    parser.add_argument("--epochs", type=int, default=70)
+    parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--variants", nargs="*", help="names; all of them where none is given")
     return parser.parse_args()
