@@ -58,8 +58,9 @@ class Variant:
 
 VARIANTS = (
     Variant("merged, 2D"),
-    Variant("three bones", ("three_bones",)),
-    Variant("three bones, naive", ("naive_three_bones",)),
+    Variant("three bones", ("three_bones",), epochs=2.0),
+    Variant("three bones, naive", ("naive_three_bones",), epochs=2.0),
+    Variant("merged, 2D, longer", epochs=2.5),
     Variant("merged, 3D", ("unet3d",), epochs=0.4),
     Variant("fibula", ("fibula",)),
     Variant("merged, F-beta", ("f_beta",)),
@@ -160,7 +161,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("knee_variants_out"))
     parser.add_argument("--cases", type=int, default=30, help="generated knees, of both sources in turn")
-    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--epochs", type=int, default=45)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--variants", nargs="*", help="names; all of them where none is given")
     return parser.parse_args()
