@@ -24,6 +24,8 @@ help:
 $(STAMP): setup.cfg setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python -m pip install -q -c constraints.txt -e '.[test,docs]'
+	# zennit asks for torchvision, which must fit torch's build and which the tests do without.
+	$(BIN)/python -m pip install -q -c constraints.txt --no-deps zennit
 	touch $@
 
 demo: $(STAMP)
