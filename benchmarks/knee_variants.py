@@ -136,7 +136,7 @@ def measure(variant: Variant, output: Path, epochs: int, seed: int) -> list[dict
     }
     rows = []
     for label, about in compared.statistics["labels"].items():
-        metrics = {name: about["metrics"][key]["mean"] for name, key in METRICS.items()}
+        metrics = {name: round(about["metrics"][key]["mean"], 4) for name, key in METRICS.items()}
         rows.append({"variant": variant.name, "label": label} | metrics | facts)
     seconds = time.perf_counter() - begun
     failed = batch.failed + compared.failed

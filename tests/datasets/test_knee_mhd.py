@@ -2,78 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+from knee_files import (
+    AXIAL,
+    BONES,
+    CORONAL,
+    SAGITTAL,
+    SHAPE,
+    SPACING,
+    bones,
+    reasons,
+    used,
+    write,
+    write_knee,
+)
 from monai.data import load_decathlon_datalist
 
 from monai_tasks.datasets import knee_mhd
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.volume_reader import VolumeReader
-
-BONES = ("femur", "tibia", "fibula")
-SHAPE = (6, 7, 4)
-# Voxel axes in LPS+: the columns are where i, j and k run to.
-CORONAL = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], float)
-SAGITTAL = np.array([[0, 0, 1], [1, 0, 0], [0, -1, 0]], float)
-AXIAL = np.eye(3)
-SPACING = (0.5, 0.5, 2.2)
-
-
-def write(path, values=None, direction=CORONAL, spacing=SPACING, origin=(3.0, -8.0, 20.0)):
-    """A random image, or values (X, Y, Z) or (X, Y, Z, C)."""
-    if values is None:
-        values = np.random.default_rng(0).integers(0, 900, SHAPE).astype(np.int16)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = sitk.GetImageFromArray(
-        values.transpose(2, 1, 0, *range(3, values.ndim)), isVector=values.ndim > 3
-    )
-    image.SetSpacing(spacing)
-    image.SetDirection(direction.ravel().tolist())
-    image.SetOrigin(origin)
-    sitk.WriteImage(image, str(path))
-    return path
-
-
-def bones():
-    """Three channels of 0 and 1, (X, Y, Z, 3)."""
-    maps = np.zeros((*SHAPE, 3), np.uint8)
-    maps[1:3, :, 1:3, 0] = maps[3:5, :, 1:3, 1] = maps[5, 2, 1:3, 2] = 1
-    return maps
-
-
-def write_knee(folder, name, maps="_{bone}", suffix=".mhd", **place):
-    """An image with its maps, in three files, or in one where `maps` names no bone."""
-    write(folder / f"{name}{suffix}", **place)
-    if "{bone}" not in maps:
-        write(folder / f"{name}{maps}{suffix}", bones(), **place)
-        return
-    for channel, bone in enumerate(BONES):
-        write(folder / f"{name}{maps.format(bone=bone)}{suffix}", bones()[..., channel], **place)
-
-
-@pytest.fixture
-def source(tmp_path):
-    """Five good knees of each of two sources: with a map a bone in the one, with one file in the other."""
-    for number in range(1, 6):
-        write_knee(tmp_path / "knees" / "epi", f"k{number}")
-        write_knee(tmp_path / "knees" / "jopp", f"k{number}", maps="_maps")
-    return tmp_path / "knees"
-
-
-def reasons(source):
-    return {entry["subject"]: entry["reason"] for entry in knee_mhd.datalist(source)["rejected"]}
-
-
-def used(source):
-    result = knee_mhd.datalist(source)
-    items = [item for part in ("training", "validation", "test") for item in result[part]]
-    assert len({item["image"] for item in items}) == len(items)
-    return {item["subject"]: item for item in items}
 
 
 def test_items(source):
@@ -357,105 +308,3 @@ def test_nothing_to_use(tmp_path, source):
     write(tmp_path / "alone" / "epi" / "k1.mhd")
     with pytest.raises(InputError, match=r"none of 1 cases usable, such as epi/k1 \(no maps\)"):
         knee_mhd.datalist(tmp_path / "alone")
-
-
-@pytest.fixture
-def manifest(source):
-    """Writes a manifest beside the sources, from rows of columns to texts."""
-
-    def manifest(*rows):
-        path = source / "knees.csv"
-        with path.open("w", newline="") as stream:
-            writer = csv.DictWriter(
-                stream, list(dict.fromkeys(key for row in rows for key in row)), restval=""
-            )
-            writer.writeheader()
-            writer.writerows(rows)
-        return path
-
-    return manifest
-
-
-def row(folder, number, **more):
-    files = {bone: f"{folder}/k{number}_{bone}.mhd" for bone in BONES}
-    return {"image": f"{folder}/k{number}.mhd", **files, **more}
-
-
-def test_a_manifest(source, manifest):
-    path = manifest(
-        row("epi", 1, subject="p1", source="A"),
-        row("epi", 2, source="A"),
-        row("epi", 3),
-        {"image": str(source / "jopp/k1.mhd"), "maps": "jopp/k1_maps.mhd", "subject": "p1", "source": "B"},
-        {"image": "jopp/k2.mhd", "subject": "p2", "maps": ""},
-    )
-    result = knee_mhd.datalist(path)
-    items = {item["image"]: item for part in ("training", "validation", "test") for item in result[part]}
-    found = {Path(image).relative_to(source).as_posix(): item for image, item in items.items()}
-    assert {name: (item["subject"], item["source"]) for name, item in found.items()} == {
-        "epi/k1.mhd": ("p1", "A"),
-        "epi/k2.mhd": ("A/k2", "A"),
-        "epi/k3.mhd": ("k3", ""),
-        "jopp/k1.mhd": ("p1", "B"),
-    }
-    assert found["epi/k2.mhd"]["label"] == [str(source / "epi" / f"k2_{bone}.mhd") for bone in BONES]
-    assert found["jopp/k1.mhd"]["label"] == str(source / "jopp" / "k1_maps.mhd")
-    assert result["rejected"] == [{"subject": "jopp/k2.mhd", "reason": "no maps"}]
-
-
-def test_a_person_of_a_manifest_stays_in_one_part(source, manifest):
-    rows = [row("epi", number, subject=f"p{number}", source="A") for number in (1, 2, 3)]
-    rows += [
-        {"image": f"jopp/k{n}.mhd", "maps": f"jopp/k{n}_maps.mhd", "subject": f"p{n}", "source": "B"}
-        for n in (1, 2, 3)
-    ]
-    for seed in range(5):
-        result = knee_mhd.datalist(manifest(*rows), seed=seed)
-        for part in ("training", "validation", "test"):
-            assert len(result[part]) == 2
-            assert len({item["subject"] for item in result[part]}) == 1
-
-
-def test_a_manifest_of_one_file_a_knee_needs_no_column_a_bone(source, manifest):
-    rows = [{"Image ": f"jopp/k{n}.mhd", "MAPS": f" jopp/k{n}_maps.mhd"} for n in (1, 2, 3)]
-    assert set(used(manifest(*rows))) == {"k1", "k2", "k3"}
-
-
-def test_what_a_manifest_leaves_out_or_names_twice_is_reported(source, manifest):
-    rows = [row("epi", 1, fibula=""), row("epi", 2), row("epi", 3), {**row("epi", 3), "image": "jopp/k3.mhd"}]
-    good = [{"image": "jopp/k1.mhd", "maps": "jopp/k1_maps.mhd"}, row("epi", 2, subject="p2")]
-    good += [{"image": "jopp/k2.mhd", "maps": "jopp/k2_maps.mhd", "subject": "p3"}]
-    result = knee_mhd.datalist(manifest(*rows[:1], *rows[2:], *good, row("epi", 1, subject="p4")))
-    assert result["rejected"] == [
-        {"subject": "epi/k1.mhd", "reason": "2 images of this name: epi/k1.mhd, jopp/k1.mhd"},
-        {"subject": "epi/k3.mhd", "reason": "2 images of this name: epi/k3.mhd, jopp/k3.mhd"},
-    ]
-    assert reasons(manifest(*rows[:1], *good[1:], row("epi", 3))) == {"epi/k1.mhd": "no map of the fibula"}
-
-
-@pytest.mark.parametrize(
-    ("rows", "error"),
-    [
-        (
-            [{"image": "epi/k1.mhd", "femur": "a", "tibia": "b"}],
-            "no column fibula; expected the columns image",
-        ),
-        ([{"scan": "a"}], "no column image and no column femur and no column tibia and no column fibula"),
-        ([row("epi", 1), row("epi", 7)], r"row 2, image: no such file epi/k7\.mhd; expected paths from"),
-        ([row("epi", 1), row("epi", 2, tibia="epi")], "row 2, tibia: no such file epi"),
-        ([row("epi", 1), row("epi", 2, image="")], "row 2 names no image"),
-    ],
-)
-def test_a_manifest_with_errors(source, manifest, rows, error):
-    with pytest.raises(InputError, match=rf"knees\.csv: {error}"):
-        knee_mhd.datalist(manifest(*rows))
-
-
-def test_a_file_that_is_no_manifest(source, manifest):
-    path = manifest(row("epi", 1))
-    path.write_text("image;femur;tibia;fibula\n")
-    with pytest.raises(InputError, match=r"knees\.csv: no rows; expected the columns image"):
-        knee_mhd.datalist(path)
-    path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"knees\.csv: an empty file"):
-        knee_mhd.datalist(path)
