@@ -40,8 +40,8 @@ def box_plots(
         path: the PNG to write.
         columns: panels side by side at most.
     """
-    figure, panels = _panels(len(metrics), min(columns, max(len(metrics), 1)))
-    for axes, (heading, groups) in zip(panels, metrics.items(), strict=True):
+    figure, places = panels(len(metrics), min(columns, max(len(metrics), 1)))
+    for axes, (heading, groups) in zip(places, metrics.items(), strict=True):
         values = [[value for value in group if _is_number(value)] for group in groups.values()]
         axes.boxplot(
             values,
@@ -53,10 +53,10 @@ def box_plots(
             capprops={"color": ACCENT},
             flierprops={"marker": "o", "markersize": 3.5, "markeredgecolor": POINT},
         )
-        names = [f"{_plain(name)}\nn = {len(group)}" for name, group in zip(groups, values, strict=True)]
+        names = [f"{plain(name)}\nn = {len(group)}" for name, group in zip(groups, values, strict=True)]
         axes.set_xticks(range(1, len(names) + 1), names, fontsize=9)
-        axes.set_title(_plain(heading), fontsize=11)
-    _save(figure, path)
+        axes.set_title(plain(heading), fontsize=11)
+    save(figure, path)
 
 
 def training_curves(record: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
@@ -84,10 +84,10 @@ def training_curves(record: str | os.PathLike[str], path: str | os.PathLike[str]
     if not curves:
         raise InputError(record, "no column of numbers", "at least one beside `epoch`")
     order = [heading for heading in _PANELS if heading in curves]
-    figure, panels = _panels(len(order), min(3, len(order)), width=1.35)
-    for axes, heading in zip(panels, order, strict=True):
+    figure, places = panels(len(order), min(3, len(order)), width=1.35)
+    for axes, heading in zip(places, order, strict=True):
         _draw_curves(axes, heading, epochs, curves[heading])
-    _save(figure, path)
+    save(figure, path)
 
 
 _PANELS = ("Loss", "Validation", "Learning rate", "Share of a training step", "Seconds an epoch")
@@ -109,7 +109,7 @@ def _draw_curves(axes: Axes, heading: str, epochs: list[float], curves: dict[str
         known.sort()
         marker = "." if len(known) < 40 else None
         colour = COLOURS[index % len(COLOURS)]
-        axes.plot(*zip(*known, strict=True), color=colour, marker=marker, linewidth=1.4, label=_plain(name))
+        axes.plot(*zip(*known, strict=True), color=colour, marker=marker, linewidth=1.4, label=plain(name))
     axes.set_title(heading, fontsize=11)
     axes.set_xlabel("Epoch", fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -120,26 +120,43 @@ def _draw_curves(axes: Axes, heading: str, epochs: list[float], curves: dict[str
     axes.legend(fontsize=8, frameon=False)
 
 
-def _panels(count: int, columns: int, width: float = 1.0) -> tuple[Figure, list[Axes]]:
+def panels(count: int, columns: int, width: float = 1.0) -> tuple[Figure, list[Axes]]:
+    """A figure with panels in the style of all plots.
+
+    Args:
+        count: of the panels.
+        columns: panels side by side.
+        width: of a panel, in the usual widths.
+    """
     rows = math.ceil(count / columns)
     size = (PANEL[0] * width * columns, PANEL[1] * max(rows, 1))
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
-    panels = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
-    for axes in panels:
+    places = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    for axes in places:
         axes.grid(axis="y", color=LINE, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=9, color=LINE)
-    return figure, panels
+    return figure, places
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG.
+
+    Args:
+        figure: the figure.
+        path: the file, written under a temporary name and renamed.
+    """
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)
 
 
-def _plain(name: str) -> str:
-    """A name as it is: between two dollar signs Matplotlib would set formulas."""
+def plain(name: str) -> str:
+    """A name as it is: between two dollar signs Matplotlib would set formulas.
+
+    Args:
+        name: any text.
+    """
     return name.replace("$", r"\$")
 
 

@@ -20,13 +20,13 @@ VALUES = [0.9, 0.8, 0.85, 0.2, 0.95, 0.88, 0.91]
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that were saved."""
-    figures, save = [], plots._save
+    figures, save = [], plots.save
 
     def keep(figure, path):
         figures.append(figure)
         save(figure, path)
 
-    monkeypatch.setattr(plots, "_save", keep)
+    monkeypatch.setattr(plots, "save", keep)
     return figures
 
 
