@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,37 +9,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.misc import is_dicom
 from pydicom.tag import Tag
 
+from monai_tasks.io.dicom_file import DECODING_ERRORS, decode, read_grey
 from monai_tasks.io.dicom_planes import Plane, planes_of, stack_planes
 from monai_tasks.io.errors import InputError
-from monai_tasks.io.files import check_content
 from monai_tasks.io.formats import DICOM_SUFFIXES, LPS_TO_RAS
 
 # Objects with pixels that are no images of a body: segmentations and dose maps.
 _DERIVED_MODALITIES = ("SEG", "RTDOSE")
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 # The fields that tell series apart come before this one, and so does nothing large.
 _LAST_SEARCHED = Tag("Rows")
-
-# What pydicom and its decoders raise on damaged bytes; anything else is a fault of the program.
-_DECODING_ERRORS = (
-    AttributeError,
-    EOFError,
-    KeyError,
-    IndexError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True)
@@ -112,8 +95,8 @@ def _scan(folder: Path, changed: int) -> tuple[Series, ...]:
         if path.name.startswith(".") or not path.is_file() or not is_dicom_name(path):
             continue
         try:
-            header = _search_header(path)
-        except (InvalidDicomError, *_DECODING_ERRORS):
+            header = search_header(path)
+        except InputError:
             unreadable.append(path)
             continue
         if "Rows" in header and header.get("Modality") not in _DERIVED_MODALITIES:
@@ -127,9 +110,20 @@ def _scan(folder: Path, changed: int) -> tuple[Series, ...]:
     return tuple(sorted(series, key=lambda found: found.files[0]))
 
 
-def _search_header(path: Path) -> FileDataset:
-    with path.open("rb") as stream:
-        return read_partial(stream, stop_when=lambda tag, vr, length: tag > _LAST_SEARCHED)
+def search_header(path: Path) -> FileDataset:
+    """The first fields of a DICOM file, which tell what it is and what it belongs to: up to `Rows`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: if it has no header that can be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return read_partial(stream, stop_when=lambda tag, vr, length: tag > _LAST_SEARCHED)
+    except (InvalidDicomError, *DECODING_ERRORS) as cause:
+        raise InputError(path, "a DICOM header that cannot be read", "a complete DICOM file") from cause
 
 
 def series_of(path: Path) -> Series:
@@ -172,51 +166,19 @@ def read_series(files: Sequence[Path]) -> SeriesVolume:
         InputError: if a file cannot be read or decoded, or if the slices do not make one complete volume (see
             `stack_planes`).
     """
-    datasets = {path: _read_file(path) for path in files}
+    datasets = {path: read_grey(path) for path in files}
     planes = [plane for path, dataset in datasets.items() for plane in planes_of(path, dataset)]
     source = files[0] if len(files) == 1 else files[0].parent
     planes, affine = stack_planes(source, planes)
     return SeriesVolume(_voxels(datasets, planes), LPS_TO_RAS @ affine)
 
 
-def _read_file(path: Path) -> FileDataset:
-    """Read a file that holds grey pixels in a compression in use."""
-    check_content(path, "a DICOM file")
-    try:
-        dataset = dcmread(path)
-        syntax = dataset.file_meta.TransferSyntaxUID
-    except InvalidDicomError as cause:
-        raise InputError(path, "a file without the DICOM marker", "a DICOM file") from cause
-    except _DECODING_ERRORS as cause:
-        raise InputError(path, "a DICOM header that cannot be read", "a complete DICOM file") from cause
-    if not any(keyword in dataset for keyword in _PIXELS):
-        raise InputError(path, "a DICOM file without pixels", "a slice with pixels")
-    if dataset.get("SamplesPerPixel", 1) != 1 or not _is_grey(dataset):
-        raise InputError(path, "colour pixels", "one grey value a pixel")
-    if syntax.is_compressed and syntax.is_retired:
-        raise InputError(path, f"pixels in a retired compression ({syntax.name})", "a compression in use")
-    return dataset
-
-
-def _is_grey(dataset: FileDataset) -> bool:
-    return str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).startswith("MONOCHROME")
-
-
 def _voxels(datasets: dict[Path, FileDataset], planes: Sequence[Plane]) -> np.ndarray:
     """Decode the planes into one (X, Y, Z) array."""
-    frames = {path: _decode(path, dataset) for path, dataset in datasets.items()}
+    frames = {path: decode(path, dataset) for path, dataset in datasets.items()}
     array = np.stack([frames[plane.path][plane.frame] for plane in planes])
     slopes = np.array([plane.slope for plane in planes], dtype=np.float32)[:, None, None]
     intercepts = np.array([plane.intercept for plane in planes], dtype=np.float32)[:, None, None]
     if (slopes != 1).any() or (intercepts != 0).any():
         array = array.astype(np.float32) * slopes + intercepts
     return array.transpose(2, 1, 0)
-
-
-def _decode(path: Path, dataset: FileDataset) -> np.ndarray:
-    """The pixels of a file, (frames, rows, columns)."""
-    try:
-        return np.reshape(dataset.pixel_array, (-1, dataset.Rows, dataset.Columns))
-    except _DECODING_ERRORS as cause:
-        name = dataset.file_meta.TransferSyntaxUID.name
-        raise InputError(path, f"pixels that cannot be decoded ({name})", "complete pixels") from cause

@@ -1,0 +1,84 @@
+"""One DICOM file with grey pixels: read it, decode it, and say in words what is wrong with it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.files import check_content
+
+PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+# What pydicom and its decoders raise on damaged bytes; anything else is a fault of the program.
+DECODING_ERRORS = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+def read_grey(path: Path) -> FileDataset:
+    """Read a file that holds grey pixels in a compression in use; the pixels are not decoded yet.
+
+    Args:
+        path: a DICOM file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        InputError: if it is missing, empty, damaged or no DICOM, or if it has no pixels, colour pixels or pixels
+            in a retired compression.
+    """
+    check_content(path, "a DICOM file")
+    try:
+        dataset = dcmread(path)
+        syntax = dataset.file_meta.TransferSyntaxUID
+    except InvalidDicomError as cause:
+        raise InputError(path, "a file without the DICOM marker", "a DICOM file") from cause
+    except DECODING_ERRORS as cause:
+        raise InputError(path, "a DICOM header that cannot be read", "a complete DICOM file") from cause
+    if not any(keyword in dataset for keyword in PIXELS):
+        raise InputError(path, "a DICOM file without pixels", "a slice with pixels")
+    if dataset.get("SamplesPerPixel", 1) != 1 or not _is_grey(dataset):
+        raise InputError(path, "colour pixels", "one grey value a pixel")
+    if syntax.is_compressed and syntax.is_retired:
+        raise InputError(path, f"pixels in a retired compression ({syntax.name})", "a compression in use")
+    return dataset
+
+
+def _is_grey(dataset: FileDataset) -> bool:
+    return str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).startswith("MONOCHROME")
+
+
+def decode(path: Path, dataset: FileDataset) -> np.ndarray:
+    """Decode the pixels of a file.
+
+    Args:
+        path: the file, for the error.
+        dataset: what `read_grey` gave.
+
+    Returns:
+        The stored values, (frames, rows, columns).
+
+    Raises:
+        InputError: if the pixels are incomplete or damaged, or no decoder takes them.
+    """
+    try:
+        return np.reshape(dataset.pixel_array, (-1, dataset.Rows, dataset.Columns))
+    except DECODING_ERRORS as cause:
+        name = dataset.file_meta.TransferSyntaxUID.name
+        raise InputError(path, f"pixels that cannot be decoded ({name})", "complete pixels") from cause
