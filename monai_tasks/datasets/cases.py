@@ -29,21 +29,29 @@ class Case:
     Args:
         name: unique among the cases found together, and safe as a file name.
         image: a file, or a folder with one DICOM series, or a DICOM file that stands for its series where the
-            folder holds several; a tuple of such paths for the channels of one case.
+            folder holds several; a tuple of such paths for the channels or views of one case.
+        study: name of the study that a radiograph belongs to; None where there is no such thing.
     """
 
     name: str
     image: Path | tuple[Path, ...]
+    study: str | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The channels' paths; one path for most cases."""
+        """The paths of the channels or views; one path for most cases."""
         return self.image if isinstance(self.image, tuple) else (self.image,)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A case before it has its final name: the image, its own name, and its folder to tell it from others."""
+class Found:
+    """A case, or a study, before it has its final name.
+
+    Args:
+        image: the path, or those of the channels.
+        stem: its own name.
+        folder: tells it from others of this name.
+    """
 
     image: Path | tuple[Path, ...]
     stem: str
@@ -82,16 +90,16 @@ def find_cases(inputs: Sequence[Path], exclude: Sequence[Path] = ()) -> list[Cas
     Raises:
         InputError: if an input does not exist, a folder holds no image, or a datalist is not usable.
     """
-    found: dict[tuple[str, ...], _Found] = {}
+    found: dict[tuple[str, ...], Found] = {}
     excluded = frozenset(os.path.realpath(folder) for folder in exclude)
     for path in map(Path, inputs):
         for case in _find(path, excluded):
             found.setdefault(case.key, case)
     cases = list(found.values())
-    return [Case(name, case.image) for name, case in zip(_names(cases), cases, strict=True)]
+    return [Case(name, case.image) for name, case in zip(unique_names(cases), cases, strict=True)]
 
 
-def _find(path: Path, excluded: frozenset[str]) -> list[_Found]:
+def _find(path: Path, excluded: frozenset[str]) -> list[Found]:
     if path.is_dir():
         cases = list(_search(path, excluded))
         if not cases:
@@ -100,7 +108,7 @@ def _find(path: Path, excluded: frozenset[str]) -> list[_Found]:
     if not path.exists():
         raise InputError(path, "no such file or folder", "an image, a DICOM folder, a folder or a datalist")
     if path.suffix.lower() == ".json":
-        return _datalist(path)
+        return [_of_item(paths) for paths, _ in read_items(path)]
     return [_of_file(path)]
 
 
@@ -125,7 +133,7 @@ def walk(folder: Path, exclude: Iterable[str] = ()) -> Iterator[tuple[Path, list
         yield Path(current), [Path(current, name) for name in sorted(names) if not name.startswith(".")]
 
 
-def _search(folder: Path, excluded: frozenset[str]) -> Iterator[_Found]:
+def _search(folder: Path, excluded: frozenset[str]) -> Iterator[Found]:
     """The cases of a folder and its subfolders, sorted by path."""
     for current, paths in walk(folder, excluded):
         yield from (_of_volume(path) for path in paths if volume_suffix(path))
@@ -133,13 +141,13 @@ def _search(folder: Path, excluded: frozenset[str]) -> Iterator[_Found]:
             yield from _of_folder(current)
 
 
-def _of_volume(path: Path) -> _Found:
+def _of_volume(path: Path) -> Found:
     suffix = volume_suffix(path)
     stem = path.name[: -len(suffix)] if suffix else path.stem
-    return _Found(path, stem, path.parent)
+    return Found(path, stem, path.parent)
 
 
-def _of_file(path: Path) -> _Found:
+def _of_file(path: Path) -> Found:
     """The case of a file that was named: its DICOM series where it belongs to one."""
     if not volume_suffix(path) and is_dicom_name(path):
         for case, series in zip(_of_folder(path.parent), find_series(path.parent), strict=True):
@@ -148,18 +156,29 @@ def _of_file(path: Path) -> _Found:
     return _of_volume(path)
 
 
-def _of_folder(folder: Path) -> list[_Found]:
+def _of_folder(folder: Path) -> list[Found]:
     """The DICOM series that lie directly in a folder."""
     series = find_series(folder)
     name = Path(os.path.abspath(folder)).name
     if len(series) == 1:
-        return [_Found(folder, name, folder.parent)]
+        return [Found(folder, name, folder.parent)]
     return [
-        _Found(one.files[0], f"{name}_{number}", folder.parent) for number, one in enumerate(series, start=1)
+        Found(one.files[0], f"{name}_{number}", folder.parent) for number, one in enumerate(series, start=1)
     ]
 
 
-def _datalist(path: Path) -> list[_Found]:
+def read_items(path: Path) -> list[tuple[tuple[Path, ...], Any]]:
+    """The items of a datalist that stand for cases.
+
+    Args:
+        path: the JSON file.
+
+    Returns:
+        The paths of each item's images, and the item itself.
+
+    Raises:
+        InputError: if the file is no datalist, has no items, or an item has no image.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as cause:
@@ -168,7 +187,7 @@ def _datalist(path: Path) -> list[_Found]:
     if not items:
         sections = ", ".join(name for group in DATALIST_SECTIONS for name in group)
         raise InputError(path, "no items", f"a list in one of {sections}")
-    return [_of_item(path, number, item) for number, item in enumerate(items, start=1)]
+    return [(_item_paths(path, number, item), item) for number, item in enumerate(items, start=1)]
 
 
 def _items(content: Any) -> list[Any]:
@@ -183,19 +202,26 @@ def _items(content: Any) -> list[Any]:
     return []
 
 
-def _of_item(datalist: Path, number: int, item: Any) -> _Found:
+def _item_paths(datalist: Path, number: int, item: Any) -> tuple[Path, ...]:
     image = item.get("image") if isinstance(item, dict) else item
     names = image if isinstance(image, list) else [image]
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InputError(datalist, f"item {number} without an image", "a path or a list of paths")
-    paths = tuple(datalist.parent / name for name in names)
+    return tuple(datalist.parent / name for name in names)
+
+
+def _of_item(paths: tuple[Path, ...]) -> Found:
     first = paths[0]
     stem = first.name if first.is_dir() else _of_volume(first).stem
-    return _Found(paths if isinstance(image, list) and len(paths) > 1 else first, stem, first.parent)
+    return Found(paths if len(paths) > 1 else first, stem, first.parent)
 
 
-def _names(cases: Sequence[_Found]) -> list[str]:
-    """A name for each case: short where that is unique, with parent folders or a number where it is not."""
+def unique_names(cases: Sequence[Found]) -> list[str]:
+    """A safe name for each case: short where that is unique, with parent folders or a number where it is not.
+
+    Args:
+        cases: what was found, in the order that numbers follow.
+    """
     parents = [Path(os.path.abspath(case.folder)).parts[:0:-1] for case in cases]
     depths = [0] * len(cases)
     while True:
