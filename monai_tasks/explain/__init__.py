@@ -1,0 +1,1 @@
+"""Pictures of what in an image moved a network's answer."""
