@@ -1,0 +1,166 @@
+"""Radiographs: DICOM, PNG and JPEG files to grey pixels with white where the body is dense, and back to PNG."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from pydicom.misc import is_dicom
+
+from monai_tasks.io.dicom_file import decode, read_grey
+from monai_tasks.io.dicom_series import is_dicom_name
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.files import atomic_path, check_content
+from monai_tasks.io.radiograph_header import RadiographHeader, header_of
+from monai_tasks.io.radiograph_shades import WHITE, shades
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_FORMATS = ("PNG", "JPEG")
+# What Pillow raises on damaged bytes; anything else is a fault of the program.
+_PICTURE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error)
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One radiograph.
+
+    Args:
+        pixels: (H, W), uint16 from 0 to 65535, rows from the top and columns from the left, white where the body
+            is dense.
+        frames: how many images the file holds.
+        header: what of the file's header may be kept.
+    """
+
+    pixels: np.ndarray
+    frames: int
+    header: RadiographHeader
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file is to be read as DICOM: by its name, or by the DICOM marker, whatever its name is."""
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return False
+    return is_dicom_name(path) or (path.is_file() and is_dicom(path))
+
+
+def read_radiograph(path: str | os.PathLike[str], frame: int = 0) -> Radiograph:
+    """Read one image of a file.
+
+    Args:
+        path: a DICOM file, or a PNG or JPEG file with grey pixels.
+        frame: which image of the file, from 0.
+
+    Returns:
+        The radiograph. A DICOM file's modality LUT, then its VOI LUT or first window are applied (see
+        `radiograph_shades.shades`); pixels of 8 bits become 16 bits.
+
+    Raises:
+        InputError: if the file cannot be read or decoded, has colours, has no such frame, or all pixels are equal.
+    """
+    for number, radiograph in enumerate(read_frames(path)):
+        if number == frame:
+            return radiograph
+    raise InputError(path, f"no frame {frame} among {number + 1}", f"a frame from 0 to {number}")
+
+
+def read_frames(path: str | os.PathLike[str]) -> Iterator[Radiograph]:
+    """Read the images of a file one by one; the file is decoded once.
+
+    Args:
+        path: as for `read_radiograph`.
+
+    Yields:
+        The radiographs in the order of the frames.
+
+    Raises:
+        InputError: as `read_radiograph` does.
+    """
+    path = Path(path)
+    if not is_dicom_file(path):
+        pixels, bits = _read_picture(path)
+        yield Radiograph(pixels, 1, RadiographHeader(bits_stored=bits))
+        return
+    dataset = read_grey(path)
+    header = header_of(dataset)
+    stored = decode(path, dataset)
+    for values in stored:
+        yield Radiograph(shades(path, dataset, values), len(stored), header)
+
+
+def _read_picture(path: Path) -> tuple[np.ndarray, int]:
+    """The pixels of a PNG or JPEG file as uint16, and how many bits they had."""
+    check_content(path, "a radiograph")
+    try:
+        with Image.open(path, formats=_FORMATS) as picture:
+            # Cameras and some exports store an image turned, with a note how.
+            array = np.asarray(_without_palette(ImageOps.exif_transpose(picture)))
+    except Image.DecompressionBombError as cause:
+        raise InputError(path, "more pixels than any radiograph has", "a radiograph") from cause
+    except _PICTURE_ERRORS as cause:
+        raise InputError(path, "a picture that cannot be decoded", "a complete DICOM, PNG or JPEG") from cause
+    if array.ndim == 3:
+        array = _grey(path, array)
+    if array.min() == array.max():
+        raise InputError(path, f"all pixels equal ({array.flat[0]})", "an image with differing pixels")
+    if array.dtype == np.uint8:
+        return array.astype(np.uint16) * (WHITE // 255), 8
+    if array.min() < 0 or array.max() > WHITE:
+        raise InputError(path, f"pixels from {array.min()} to {array.max()}", f"0 to {WHITE}")
+    return array.astype(np.uint16), 16
+
+
+def _without_palette(picture: Image.Image) -> Image.Image:
+    if picture.mode == "1":
+        return picture.convert("L")
+    return picture.convert("RGB") if picture.mode in ("P", "PA", "CMYK", "YCbCr") else picture
+
+
+def _grey(path: Path, array: np.ndarray) -> np.ndarray:
+    """The one grey value of pixels (H, W, channels): grey and opacity, or three equal colours and opacity."""
+    if array.shape[2] > 2 and not (
+        np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])
+    ):
+        raise InputError(path, "colour pixels", "one grey value a pixel")
+    return np.ascontiguousarray(array[..., 0])
+
+
+def write_png(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
+    """Write a grey image of 16 bits, complete or not at all; nothing but the pixels is in the file.
+
+    Pillow weighs five filters for every line and takes four times as long. Here each line holds the differences
+    of neighbours, which suits radiographs; the file is a fifth larger.
+
+    Args:
+        path: the file.
+        pixels: (H, W), uint16.
+
+    Raises:
+        ValueError: if the pixels are anything else.
+    """
+    if pixels.ndim != 2 or pixels.dtype != np.uint16 or not pixels.size:
+        raise ValueError(f"pixels of shape {pixels.shape} and {pixels.dtype}; expected (H, W) and uint16")
+    height, width = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        stream.write(b"\x89PNG\r\n\x1a\n")
+        for name, content in ((b"IHDR", header), (b"IDAT", _compressed(pixels)), (b"IEND", b"")):
+            stream.write(struct.pack(">I", len(content)) + name + content)
+            stream.write(struct.pack(">I", zlib.crc32(name + content)))
+
+
+def _compressed(pixels: np.ndarray) -> bytes:
+    """The lines of a PNG: one byte that names the filter `Sub`, then what each byte has more than two before it."""
+    height, width = pixels.shape
+    raw = pixels.astype(">u2").view(np.uint8).reshape(height, 2 * width)
+    lines = np.empty((height, 2 * width + 1), np.uint8)
+    lines[:, 0] = 1
+    lines[:, 1:3] = raw[:, :2]
+    np.subtract(raw[:, 2:], raw[:, :-2], out=lines[:, 3:])
+    packer = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
+    return packer.compress(lines) + packer.flush()
