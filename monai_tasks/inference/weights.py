@@ -30,7 +30,7 @@ def load_weights(network: torch.nn.Module, path: str | os.PathLike[str]) -> None
         WeightsError: if the file is missing, is no such file or does not fit the network.
     """
     path = Path(path)
-    state = _state(path)
+    state = read_state(path)
     own = network.state_dict()
     problems = [f"{key} is missing" for key in own if key not in state]
     problems += [f"{key} is unknown" for key in state if key not in own]
@@ -46,7 +46,15 @@ def load_weights(network: torch.nn.Module, path: str | os.PathLike[str]) -> None
     network.load_state_dict(state)
 
 
-def _state(path: Path) -> Mapping[str, torch.Tensor]:
+def read_state(path: Path) -> Mapping[str, torch.Tensor]:
+    """The state dictionary of a file.
+
+    Args:
+        path: as for `load_weights`.
+
+    Raises:
+        WeightsError: if the file is missing or is no such file.
+    """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; expected weights that torch.save wrote")
     try:

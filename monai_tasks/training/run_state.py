@@ -112,7 +112,7 @@ class RunState:
 
     def keep_best(self, evaluator: Engine, trainer: Engine) -> None:
         value = self._score(evaluator)
-        if value <= self.best:
+        if not value > self.best:  # nor where it is NaN, as the area under a curve is that has one class only
             return
         self.best, self.best_epoch = value, trainer.state.epoch
         self._write(self.model, self.network.state_dict())
@@ -143,11 +143,12 @@ class RunState:
         return self.states if self.early_stop is None else {**self.states, "early_stop": self.early_stop}
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
-        if not _is_first_process():
+        if not is_first_process():
             return
         with atomic_path(path) as temporary:
             torch.save(content, temporary)
 
 
-def _is_first_process() -> bool:
+def is_first_process() -> bool:
+    """Whether this is the process that writes: the first of its group, or the only one."""
     return not dist.is_initialized() or dist.get_rank() == 0

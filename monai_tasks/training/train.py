@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import platform
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from monai_tasks.inference.engine import resolve_device
 from monai_tasks.io.files import sha256, write_json
 from monai_tasks.io.tables import read_table
 from monai_tasks.report.plots import training_curves
+from monai_tasks.training.working_copy import working_copy
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +70,8 @@ def train(
     """Train a network, or go on with a run that was interrupted; a finished run is left as it is.
 
     Writes into `output`: `model.pt` (best network), `last.pt` (what a resumed run needs), `record.csv` (one row an
-    epoch), `curves.png`, `run.json` (versions, settings, checksum of the datalist) and `tensorboard/`.
+    epoch), `curves.png`, `run.json` (git commit, versions, seed, device, settings, checksums of configs and datalist, and
+    at the end the metrics of the best and of the last epoch) and `tensorboard/`.
 
     Args:
         bundle: name or folder of the bundle.
@@ -117,7 +120,9 @@ def train(
             workflow.run()
             workflow.finalize()
     training_curves(output / "record.csv", output / "curves.png")
-    return _summary(output)
+    summary = _summary(output)
+    _add_metrics(output, summary)
+    return summary
 
 
 @contextmanager
@@ -162,14 +167,17 @@ def _description(
     workflow: ConfigWorkflow,
 ) -> dict[str, Any]:
     """What is needed to run the same training again."""
+    parser = workflow.parser
     return {
         "bundle": bundle.name,
         "bundle_version": bundle.metadata["version"],
         "configs": {Path(name).stem: sha256(name) for name in files},
         "settings": {name: str(value) for name, value in settings.items()},
-        "max_epochs": workflow.parser.get_parsed_content("train#trainer#max_epochs"),
-        "device": str(workflow.parser.get_parsed_content("device")),
+        "max_epochs": parser.get_parsed_content("train#trainer#max_epochs"),
+        "seed": parser.get_parsed_content("seed") if "seed" in parser else None,
+        "device": str(parser.get_parsed_content("device")),
         "datalist_sha256": sha256(datalist),
+        "git": working_copy(),
         "versions": {
             "monai_tasks": __version__,
             "monai": monai.__version__,
@@ -183,3 +191,20 @@ def _summary(output: Path) -> TrainingSummary:
     saved = torch.load(output / "last.pt", map_location="cpu", weights_only=True)
     epochs = len(read_table(output / "record.csv"))
     return TrainingSummary(output / "model.pt", epochs, saved["best_epoch"], saved["best"], saved["metric"])
+
+
+def _add_metrics(output: Path, summary: TrainingSummary) -> None:
+    """Complete `run.json` with the rows that `record.csv` has for the best and the last epoch."""
+    path = output / "run.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if "metrics" in facts:
+        return
+    rows = {int(row["epoch"]): row for row in read_table(output / "record.csv")}
+    kept = {"best": rows.get(summary.best_epoch), "last": rows[max(rows)]}
+    write_json(path, facts | {"metrics": {name: row and _numbers(row) for name, row in kept.items()}})
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, float | None]:
+    """A row's numbers; None where there is none, or one that JSON does not have."""
+    values = {name: float(text) if text else math.nan for name, text in row.items()}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -29,6 +29,7 @@ from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import sha256
 from monai_tasks.io.tables import read_table
 from monai_tasks.training.train import OtherRunError, TrainingSummary, train
+from monai_tasks.training.working_copy import working_copy
 
 BUNDLE = "hippocampus_mri_segmentation"
 EPOCHS = 2
@@ -122,13 +123,25 @@ def test_the_record_has_a_row_an_epoch_and_the_summary_its_best(trained):
     assert summary.best_epoch == dice.index(max(dice)) + 1
 
 
-def test_the_run_says_how_it_was_made(trained):
+def test_the_run_says_how_it_was_made(trained, datalist):
     facts = json.loads((trained[0] / "run.json").read_text())
     assert (facts["bundle"], facts["max_epochs"]) == (BUNDLE, EPOCHS)
     assert facts["configs"] == {"train": sha256(open_bundle(BUNDLE).config("train"))}
     assert facts["device"] == "cpu"
     assert facts["settings"]["window"] == "[16, 16, 16]"
     assert facts["versions"]["torch"] == torch.__version__
+    assert facts["seed"] == 0
+    assert facts["datalist_sha256"] == sha256(datalist)
+    assert facts["git"] == working_copy()
+
+
+def test_the_run_says_what_came_of_it(trained):
+    output, summary = trained
+    metrics = json.loads((output / "run.json").read_text())["metrics"]
+    rows = read_table(output / "record.csv")
+    for name, epoch in (("best", summary.best_epoch), ("last", EPOCHS)):
+        assert metrics[name] == {key: float(value) for key, value in rows[epoch - 1].items()}
+    assert metrics["best"]["val_mean_dice"] == pytest.approx(summary.best, abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_network(trained, datalist, settings, tmp_path):

@@ -1,0 +1,53 @@
+"""Draw as many images of each class in every epoch, none of them twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.distributed as dist
+from torch.utils.data import DistributedSampler
+
+
+class BalancedSampler(DistributedSampler):
+    """An epoch of all items of the rarest class and as many of each other class, drawn anew without replacement.
+
+    With two classes an epoch is twice the smaller one; over the epochs all items of the larger one are seen.
+    `torch.utils.data.WeightedRandomSampler` balances on average only, and draws some items of the smaller class twice
+    while it leaves out others.
+
+    What is drawn depends on the seed and the epoch alone: a run that goes on after an interruption draws what it would
+    have drawn. Several processes draw the same epoch and share it out; as one process, it is a sampler like any other.
+    MONAI's engines tell it the number of the epoch, since it is a `DistributedSampler`.
+
+    Args:
+        labels: the class of each item, in the order of the data set. A class without an item is left out.
+        seed: another one gives other draws.
+        num_replicas: processes; None takes those of the process group, 1 where there is none.
+        rank: of this process; None takes that of the process group, 0 where there is none.
+
+    Raises:
+        ValueError: when there is no item.
+    """
+
+    def __init__(
+        self, labels: Sequence[int], seed: int = 0, num_replicas: int | None = None, rank: int | None = None
+    ) -> None:
+        classes = torch.as_tensor([int(label) for label in labels])
+        if len(classes) == 0:
+            raise ValueError("labels: none; expected the class of each item")
+        self.groups = [(classes == value).nonzero().flatten() for value in classes.unique()]
+        self.each = min(len(group) for group in self.groups)
+        if dist.is_initialized():
+            num_replicas = dist.get_world_size() if num_replicas is None else num_replicas
+            rank = dist.get_rank() if rank is None else rank
+        drawn = range(self.each * len(self.groups))  # what is shared out; torch asks for its length only
+        super().__init__(drawn, num_replicas or 1, rank or 0, shuffle=True, seed=seed)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        drawn = torch.cat(
+            [group[torch.randperm(len(group), generator=generator)[: self.each]] for group in self.groups]
+        )
+        # The order, and the items that come twice where the processes do not divide their number, are torch's.
+        return (int(drawn[place]) for place in super().__iter__())

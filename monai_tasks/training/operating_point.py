@@ -1,0 +1,101 @@
+"""Choose a binary classifier's operating point on the validation part and keep it beside the weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.metrics import Cumulative
+
+from monai_tasks.io.files import sha256, write_json
+from monai_tasks.metrics.operating_point import FILE, YOUDEN, choose_threshold, parse_rule
+from monai_tasks.training.run_state import RunState, is_first_process
+
+logger = logging.getLogger(__name__)
+
+
+class ChooseOperatingPoint:
+    """Writes `operating_point.json` whenever `RunState` keeps a network: the threshold for that one, by its validation.
+
+    The file also holds the checksum of the weights that it is for. Where a run ends with other weights, such as those
+    of a run whose validation had one class only, it is removed: a threshold for another network would be wrong in
+    silence.
+
+    Args:
+        state: the `RunState` of the run, which stands before this among the handlers.
+        evaluator: the validation engine, whose output holds `pred`, the probabilities (2,) of each case, and `label`.
+        rule: `youden`, or `sensitivity:X`, see `monai_tasks.metrics.operating_point.choose_threshold`.
+        part: what the file says that the cases are from.
+
+    Raises:
+        ValueError: when there is no such rule.
+    """
+
+    def __init__(
+        self, state: RunState, evaluator: Engine, rule: str = YOUDEN, part: str = "validation"
+    ) -> None:
+        parse_rule(rule)
+        self.state = state
+        self.evaluator = evaluator
+        self.rule = rule
+        self.part = part
+        self.path = state.model.with_name(FILE)
+        self._cases = Cumulative()
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer, after `RunState`."""
+        self.evaluator.add_event_handler(Events.STARTED, self._cases.reset)
+        self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        self.evaluator.add_event_handler(Events.COMPLETED, self._validated, engine)
+        engine.add_event_handler(Events.COMPLETED, self.remove_other)
+
+    def choose(self, labels: torch.Tensor, probabilities: torch.Tensor, epoch: int) -> None:
+        """Write the file for the weights that were just kept.
+
+        Args:
+            labels: (N,), 0 or 1.
+            probabilities: (N,), of class 1.
+            epoch: that the weights are of.
+        """
+        point = choose_threshold(labels.cpu().numpy(), probabilities.double().cpu().numpy(), self.rule)
+        facts = {"epoch": epoch, "weights_sha256": sha256(self.state.model)}
+        write_json(self.path, point.content(self.part) | facts)
+
+    def remove_other(self, engine: Engine) -> None:
+        """Remove the file where it is for other weights than those that the run leaves."""
+        if not (is_first_process() and self.path.is_file()):
+            return
+        if not is_for(self.path, self.state.model):
+            logger.warning("%s is for other weights: removed", self.path)
+            self.path.unlink()
+
+    def _collect(self, evaluator: Engine) -> None:
+        cases: list[dict[str, Any]] = evaluator.state.output
+        scores = torch.stack([torch.as_tensor(case["pred"]).detach() for case in cases])
+        if scores.shape[1:] != (2,):
+            found = tuple(scores.shape[1:])
+            raise ValueError(f"pred: {found} a case; expected 2 probabilities, for one operating point")
+        labels = torch.as_tensor([int(case["label"]) for case in cases], device=scores.device)
+        self._cases.extend(scores[:, 1], labels)
+
+    def _validated(self, evaluator: Engine, trainer: Engine) -> None:
+        if self.state.best_epoch != trainer.state.epoch:
+            return
+        probabilities, labels = self._cases.get_buffer()  # from all processes, which agree on the best epoch
+        if is_first_process():
+            self.choose(labels, probabilities, trainer.state.epoch)
+
+
+def is_for(path: Path, weights: Path) -> bool:
+    """Whether an `operating_point.json` is for a file of weights.
+
+    Args:
+        path: the JSON file.
+        weights: the file of weights.
+    """
+    kept = json.loads(path.read_text(encoding="utf-8")).get("weights_sha256")
+    return weights.is_file() and kept == sha256(weights)
