@@ -30,10 +30,11 @@ def command(layout: str, source: Path, output: Path, seed: int, folds: int | Non
     """Write the datalist of a data set in SOURCE: training, validation and test, split by subject.
 
     \b
-    decathlon  imagesTr/CASE.nii.gz beside labelsTr/CASE.nii.gz
-    ixi        T1 and T2 as IXI names them, and SUBJECT/mri/aseg.mgz of FreeSurfer
-    knee_mhd   GROUP/CASE.mhd beside CASE_femur.mhd, CASE_tibia.mhd and CASE_fibula.mhd or CASE_maps.mhd,
-               or a CSV manifest; other volume files too
+    decathlon    imagesTr/CASE.nii.gz beside labelsTr/CASE.nii.gz
+    ixi          T1 and T2 as IXI names them, and SUBJECT/mri/aseg.mgz of FreeSurfer
+    knee_mhd     GROUP/CASE.mhd beside CASE_femur.mhd, CASE_tibia.mhd and CASE_fibula.mhd or CASE_maps.mhd,
+                 or a CSV manifest; other volume files too
+    radiographs  as `monai-tasks radiographs import` and `preprocess` write it
 
     Cases that cannot be used are listed with the reason, here and in the file.
     """
