@@ -70,8 +70,8 @@ def train(
     """Train a network, or go on with a run that was interrupted; a finished run is left as it is.
 
     Writes into `output`: `model.pt` (best network), `last.pt` (what a resumed run needs), `record.csv` (one row an
-    epoch), `curves.png`, `run.json` (git commit, versions, seed, device, settings, checksums of configs and datalist, and
-    at the end the metrics of the best and of the last epoch) and `tensorboard/`.
+    epoch), `curves.png`, `run.json` (git commit, versions, seed, device, settings, checksums of configs and datalist,
+    and at the end the metrics of the best and of the last epoch) and `tensorboard/`.
 
     Args:
         bundle: name or folder of the bundle.
@@ -114,7 +114,7 @@ def train(
     if _is_finished(output, description):
         logger.info("%s holds this run, finished: nothing to do", output)
     else:
-        write_json(output / "run.json", description)
+        write_json(output / "run.json", description | {"begun_with": _begun_with(output)})
         with _readers_ended():
             workflow.initialize()
             workflow.run()
@@ -185,6 +185,14 @@ def _description(
             "python": platform.python_version(),
         },
     }
+
+
+def _begun_with(output: Path) -> list[dict[str, Any]]:
+    """The commits, devices and versions of the parts of a run that was interrupted, in order."""
+    if not all((output / name).is_file() for name in ("run.json", "last.pt")):
+        return []
+    kept = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    return [*kept.get("begun_with", []), {name: kept.get(name) for name in ("git", "device", "versions")}]
 
 
 def _summary(output: Path) -> TrainingSummary:

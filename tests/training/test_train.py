@@ -29,7 +29,6 @@ from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import sha256
 from monai_tasks.io.tables import read_table
 from monai_tasks.training.train import OtherRunError, TrainingSummary, train
-from monai_tasks.training.working_copy import working_copy
 
 BUNDLE = "hippocampus_mri_segmentation"
 EPOCHS = 2
@@ -132,7 +131,8 @@ def test_the_run_says_how_it_was_made(trained, datalist):
     assert facts["versions"]["torch"] == torch.__version__
     assert facts["seed"] == 0
     assert facts["datalist_sha256"] == sha256(datalist)
-    assert facts["git"] == working_copy()
+    assert facts["git"] is None or len(facts["git"]["commit"]) == 40
+    assert facts["begun_with"] == []
 
 
 def test_the_run_says_what_came_of_it(trained):
@@ -238,6 +238,8 @@ def test_a_run_that_was_killed_goes_on(datalist, settings, tmp_path, caplog):
     rates = [float(row["learning_rate"]) for row in rows]
     assert rates == pytest.approx([0.01 * (1 - epoch / MANY) ** 0.9 for epoch in range(MANY)])
     assert (output / "curves.png").is_file()
+    facts = json.loads((output / "run.json").read_text())
+    assert facts["begun_with"] == [{name: facts[name] for name in ("git", "device", "versions")}]
 
 
 def test_the_command_prints_the_best_epoch_and_the_weights(run, datalist, settings):
