@@ -77,6 +77,28 @@ def test_the_text_decides_as_a_person_would():
     assert [text for text, _ in wrong if text in (*WRISTS, *OTHERS)] == []
 
 
+def slips(term: str) -> set[str]:
+    """A term with one letter left out, with two neighbours exchanged, and with one letter struck twice."""
+    places = range(len(term))
+    left_out = {term[:place] + term[place + 1 :] for place in places}
+    twice = {term[: place + 1] + term[place:] for place in places}
+    exchanged = {
+        term[:place] + term[place + 1] + term[place] + term[place + 2 :] for place in range(len(term) - 1)
+    }
+    return left_out | exchanged | twice
+
+
+def test_slips_of_the_keyboard_do_not_change_the_answer():
+    step = BodyPartFilter()
+    wrong = {
+        (slip, term)
+        for term, part in read_terms(TERMS).part_of.items()
+        for slip in slips(term)
+        if len(term) >= 6 and step.keeps(step.match(slip)) != (part == "wrist")
+    }
+    assert wrong == set()
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
