@@ -18,7 +18,7 @@ FOR, AGAINST = (220, 20, 20), (20, 80, 255)
 SMOOTHING = 1 / 200  # of the longer side: the deviation of the Gauss filter for display
 SHOWN = 99.8  # percentile of the sizes that gets the full colour
 OPACITY = 0.85  # of the full colour
-SIDE = 640  # pixels along the longer side of a panel, at least
+SIDE = 512  # pixels up to which small images are enlarged
 GAP, BAR, LABELS, LINE = 8, 14, 86, 24
 GROUND, TEXT = (0, 0, 0), (230, 230, 230)
 
@@ -79,7 +79,7 @@ def coloured(grey: np.ndarray, strength: np.ndarray) -> np.ndarray:
 
 def _panel(grey: np.ndarray, strength: np.ndarray) -> Image.Image:
     panel = Image.fromarray(coloured(grey, strength))
-    scale = max(1, -(-SIDE // max(panel.size)))  # small images are enlarged by a whole number
+    scale = max(1, SIDE // max(panel.size))
     return panel.resize((panel.width * scale, panel.height * scale), Image.Resampling.NEAREST)
 
 

@@ -46,33 +46,54 @@ class PlusSharedBias(zennit.core.Hook):
     those on a black background are: then all inputs that it sees share evenly.
     """
 
-    def forward(self, module: torch.nn.Module, input: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        """Keep the input for the way back."""
-        self.stored_tensors["input"] = input
+    def pre_forward(self, module: torch.nn.Module, input: tuple[torch.Tensor, ...]) -> None:
+        """Leave the input as it is; zennit would put an identity there."""
 
-    def backward(
-        self,
+    def post_forward(
+        self, module: torch.nn.Module, input: tuple[torch.Tensor, ...], output: torch.Tensor
+    ) -> torch.Tensor:
+        """Put the rule into the graph in the layer's place, whose own way back would take time for nothing."""
+        return _InPlaceOf.apply(input[0], output.detach(), module)
+
+
+class _InPlaceOf(torch.autograd.Function):
+    """A layer's output on the way there, the z-plus rule on the way back."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx,
+        given: torch.Tensor,
+        output: torch.Tensor,
         module: torch.nn.Module,
-        grad_input: tuple[torch.Tensor, ...],
-        grad_output: tuple[torch.Tensor, ...],
-    ) -> tuple[torch.Tensor, ...]:
-        """Share the relevance of the outputs among the inputs."""
-        given, relevance = self.stored_tensors["input"][0].detach(), grad_output[0]
-        parts = [(given.clamp(min=0), zennit.rules.ClampMod(min=0.0, zero_params="bias"))]
-        if (given < 0).any():  # never behind a ReLU, where the second half would double the time
-            parts.append((given.clamp(max=0), zennit.rules.ClampMod(max=0.0, zero_params="bias")))
-        inputs, outputs = _run(module, parts)
-        total = sum(output.detach() for output in outputs)
-        seen = total > SMALL
-        ratio = torch.where(seen, relevance / torch.where(seen, total, 1.0), 0.0)
-        shares = torch.autograd.grad(outputs, inputs, [ratio] * len(outputs))
-        shared = sum(value.detach() * share for value, share in zip(inputs, shares, strict=True))
-        rest = torch.where(seen, 0.0, relevance)
-        if rest.any():
-            even = zennit.core.ParamMod(lambda value, _: torch.ones_like(value), zero_params="bias")
-            inputs, outputs = _run(module, [(torch.ones_like(given), even)])
-            shared = shared + torch.autograd.grad(outputs, inputs, [rest / outputs[0].detach()])[0]
-        return tuple(shared if value.shape == shared.shape else None for value in grad_input)
+    ) -> torch.Tensor:
+        ctx.save_for_backward(given)
+        ctx.module = module
+        return output.view_as(output)
+
+    @staticmethod
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, relevance: torch.Tensor
+    ) -> tuple[torch.Tensor, None, None]:
+        return _plus(ctx.module, ctx.saved_tensors[0], relevance), None, None
+
+
+def _plus(module: torch.nn.Module, given: torch.Tensor, relevance: torch.Tensor) -> torch.Tensor:
+    """The relevance of the inputs of a layer, from that of its outputs."""
+    parts = [(given.clamp(min=0), zennit.rules.ClampMod(min=0.0, zero_params="bias"))]
+    if (given < 0).any():  # never behind a ReLU, where the second half would double the time
+        parts.append((given.clamp(max=0), zennit.rules.ClampMod(max=0.0, zero_params="bias")))
+    inputs, outputs = _run(module, parts)
+    total = sum(output.detach() for output in outputs)
+    seen = total > SMALL
+    ratio = torch.where(seen, relevance / torch.where(seen, total, 1.0), 0.0)
+    shares = torch.autograd.grad(outputs, inputs, [ratio] * len(outputs))
+    shared = sum(value.detach() * share for value, share in zip(inputs, shares, strict=True))
+    rest = torch.where(seen, 0.0, relevance)
+    if rest.any():
+        even = zennit.core.ParamMod(lambda value, _: torch.ones_like(value), zero_params="bias")
+        inputs, outputs = _run(module, [(torch.ones_like(given), even)])
+        shared = shared + torch.autograd.grad(outputs, inputs, [rest / outputs[0].detach()])[0]
+    return shared
 
 
 def _run(
