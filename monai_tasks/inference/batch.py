@@ -14,12 +14,13 @@ import torch
 from tqdm import tqdm
 
 from monai_tasks.datasets.cases import Case
-from monai_tasks.inference.engine import IMAGE, PRED, Chains, Engine
+from monai_tasks.inference.engine import EXPLANATION, IMAGE, PRED, Chains, Engine
 from monai_tasks.inference.identity import stamp
 from monai_tasks.inference.reasons import chain, is_out_of_memory, reason
 from monai_tasks.inference.results import DONE, FAILED, SKIPPED, Journal, ResultsTable
 from monai_tasks.inference.stream import stream
-from monai_tasks.inference.writers import SegmentationWriter, Source
+from monai_tasks.inference.studies import StudyTally
+from monai_tasks.inference.writer import Writer
 
 # A case is read ahead and another written behind beside those that the threads hold.
 AHEAD_AND_BEHIND = 2
@@ -36,6 +37,7 @@ class _Task:
     index: int
     case: Case
     stamp: str
+    given: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     note: str = ""
     row: dict[str, Any] | None = None
@@ -59,12 +61,22 @@ class Batch:
 
     A transform of the preprocessing that has something to say of a case, such as a fallback that it took, appends a
     text to the list `notes` in the metadata of the image; the results show it.
+
+    Args:
+        engine: what predicts.
+        writer: what becomes of the predictions.
+        journal: of the output folder.
+        run_id: the fingerprint of the run.
+        alone: whether each file is an image by itself, see `stamp`.
+        tally: sums images up to studies, whose rows follow those of the cases when all are through.
     """
 
     engine: Engine
-    writer: SegmentationWriter
+    writer: Writer
     journal: Journal
     run_id: str
+    alone: bool = False
+    tally: StudyTally | None = None
     counts: dict[str, int] = field(default_factory=lambda: {DONE: 0, FAILED: 0, SKIPPED: 0})
     noted: int = 0
     _under_way: dict[int, _Task] = field(default_factory=dict)
@@ -87,10 +99,12 @@ class Batch:
                         row = future.result() if error is None else self._failed(task, error)
                         self._count(row["status"], row)
                         del self._under_way[task.index]
-                        table.add(task.index, row)
+                        self._add(table, task.index, task.case, row)
                         if error is not None:
                             failures.append((row["case"], row["reason"]))
                         bar.update()
+                for place, row in enumerate(self.tally.rows() if self.tally else (), start=len(cases)):
+                    table.add(place, row)
             finally:
                 # What was being written when the run was stopped is finished by now.
                 for task in self._under_way.values():
@@ -103,7 +117,7 @@ class Batch:
     ) -> Iterator[_Task]:
         """The cases to compute; the finished ones get their rows on the way."""
         for index, case in enumerate(cases):
-            task = _Task(index, case, stamp(case.paths))
+            task = _Task(index, case, stamp(case.paths, self.alone), self.writer.given(case))
             row = None if overwrite else self.journal.row(case.name, self.run_id, task.stamp)
             if row is None or not self.writer.prediction(case.name).is_file():
                 # In this order: a file without a record is made again, a record may not stand for other files.
@@ -113,35 +127,43 @@ class Batch:
                 yield task
                 continue
             self._count(SKIPPED, row)
-            table.add(index, {**row, "status": SKIPPED, "input": task.source})
+            self._add(table, index, case, {**row, **task.given, "status": SKIPPED, "input": task.source})
             bar.update()
+
+    def _add(self, table: ResultsTable, index: int, case: Case, row: Mapping[str, Any]) -> None:
+        table.add(index, row)
+        if self.tally is not None:
+            self.tally.add(case, row)
 
     def _count(self, status: str, row: Mapping[str, Any]) -> None:
         self.counts[status] += 1
         self.noted += bool(row.get("note"))
 
-    def read(self, task: _Task, chains: Chains) -> tuple[dict[str, Any], Source]:
+    def read(self, task: _Task, chains: Chains) -> tuple[dict[str, Any], Any]:
         with task.timed():
             paths = [str(path) for path in task.case.paths]
             item = chains.load(paths[0] if len(paths) == 1 else paths)
-            item[IMAGE].meta.pop(NOTES, None)  # a reader may have taken it over from a file
+            # A reader may have taken it over from a file. A bundle may load later, and have no metadata yet.
+            getattr(item[IMAGE], "meta", {}).pop(NOTES, None)
             source = self.writer.source(item[IMAGE])
             item = chains.prepare(item)
+            source = self.writer.prepared(source, item[IMAGE])
             task.note = "; ".join(getattr(item[IMAGE], "meta", {}).get(NOTES, ()))
             return item, source
 
     def compute(
-        self, task: _Task, chains: Chains, read: tuple[dict[str, Any], Source]
-    ) -> tuple[dict[str, Any], Source]:
+        self, task: _Task, chains: Chains, read: tuple[dict[str, Any], Any]
+    ) -> tuple[dict[str, Any], Any]:
         item, source = read
         with task.timed():
             return self.engine.predict(item), source
 
-    def write(self, task: _Task, chains: Chains, computed: tuple[dict[str, Any], Source]) -> dict[str, Any]:
+    def write(self, task: _Task, chains: Chains, computed: tuple[dict[str, Any], Any]) -> dict[str, Any]:
         item, source = computed
         with task.timed():
+            explanation = item.pop(EXPLANATION, None)
             pred = chains.postprocessing(item)[PRED]
-            measures = self.writer.write(task.case.name, pred, source)
+            measures = self.writer.write(task.case.name, pred, source, explanation)
         row = {
             "case": task.case.name,
             "status": DONE,
@@ -150,7 +172,7 @@ class Batch:
             "seconds": round(task.seconds, 3),
         } | measures
         self.journal.add(task.case.name, self.run_id, task.stamp, row)
-        task.row = row | {"input": task.source}
+        task.row = {**row, **task.given, "input": task.source}
         return task.row
 
     def _failed(self, task: _Task, error: BaseException) -> dict[str, Any]:
@@ -161,10 +183,10 @@ class Batch:
             traceback.clear_frames(link.__traceback__)
         if is_out_of_memory(error) and self.engine.device.type == "cuda":
             torch.cuda.empty_cache()
-        # The picture is written before the label map, and may be there.
+        # Pictures are written before the prediction, and may be there.
         self.writer.discard(task.case.name)
         row = {"case": task.case.name, "input": task.source, "status": FAILED, "reason": text}
-        return row | {"note": task.note, "seconds": round(task.seconds, 3)}
+        return {**row, **task.given, "note": task.note, "seconds": round(task.seconds, 3)}
 
 
 @contextmanager

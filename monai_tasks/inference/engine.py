@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,14 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, LoadImage, LoadImaged, SaveImage, SaveImaged
 
 from monai_tasks.catalog import Bundle
-from monai_tasks.inference.configs import CONFIG, build, parse
+from monai_tasks.inference.configs import CONFIG, ConfigError, build, parse
+from monai_tasks.inference.inputs import INPUTS, STUDIES, VOLUMES, kind_of
+from monai_tasks.inference.operating_point import OPERATING_POINT, held_point
 from monai_tasks.inference.weights import load_weights
 from monai_tasks.io.errors import InputError
 
-IMAGE, PRED = "image", "pred"
+IMAGE, PRED, EXPLANATION = "image", "pred", "explanation"
+CLASSIFICATION = "classification"
 OUTPUT_DIR = "output_dir"
 CHANNELS = ("network_def::in_channels", "in_channels")
 NEEDED = ("network", "preprocessing", "inferer", "postprocessing")
@@ -99,10 +102,12 @@ class Engine:
         configs: names or paths of configs that are merged onto `inference.json`, in order.
         settings: config ids and their values, set last.
         output_dir: for the config's id of this name, where it has one: what the transforms keep on disk goes there.
+        explain: one of `monai_tasks.explain.explainers.NAMES`, to explain the answers to radiographs.
 
     Raises:
-        ConfigError: if the merged config lacks a part or cannot be built.
+        ConfigError: if the merged config lacks a part or cannot be built, or its answers cannot be explained so.
         WeightsError: if the weights are missing or do not fit.
+        InputError: if the file with the operating point does not hold one.
     """
 
     def __init__(
@@ -113,8 +118,10 @@ class Engine:
         configs: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
         output_dir: Path | None = None,
+        explain: str | None = None,
     ) -> None:
         self.device = device
+        self.explain = explain
         self._bundle = bundle
         settings = dict(settings or {})
         self._parser = parse(bundle, (CONFIG, *configs), device, settings, NEEDED)
@@ -125,8 +132,23 @@ class Engine:
         preprocessing, postprocessing = self._build("preprocessing"), self._build("postprocessing")
         kept = [step for step in postprocessing.transforms if not isinstance(step, (SaveImage, SaveImaged))]
         self.chains = Chains(preprocessing, Compose(kept))
+        self.inputs = kind_of(self._parser.get(), settings)
         self.channels = self._channels()
         load_weights(self.network, weights)
+        self.operating_point = None
+        if bundle.kind == CLASSIFICATION and len(self.classes) == 2:
+            configured = self._build(OPERATING_POINT) if OPERATING_POINT in self._parser else None
+            self.operating_point = held_point(weights, configured, settings)
+        self._explainer = self._make_explainer() if explain else None
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of all classes of a classification, in the order of the network's channels."""
+        names = self._bundle.metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+        all_names = {int(value): name for value, name in names.items()}
+        if "label_names" in self._parser:
+            all_names = {0: all_names[0], **self.labels}
+        return [all_names[value] for value in sorted(all_names)]
 
     @property
     def labels(self) -> dict[int, str]:
@@ -140,24 +162,37 @@ class Engine:
         """Run the network on a preprocessed case.
 
         Args:
-            item: holds `image` (C, X, Y, Z).
+            item: holds `image`: (C, X, Y, Z), (C, H, W), or the views of a study (V, C, H, W).
 
         Returns:
-            The item with `pred` (K, X, Y, Z) on the engine's device.
+            The item with `pred` on the engine's device, (K, X, Y, Z) or (K,); where answers are explained, with
+            `explanation` too: float32 of the shape of the image, in main memory.
 
         Raises:
             InputError: if the image has another number of channels than the network takes.
         """
         image = item[IMAGE]
-        if self.channels is not None and image.shape[0] != self.channels:
+        channels = image.shape[1 if self.inputs == STUDIES else 0]
+        if self.channels is not None and channels != self.channels:
             source = image.meta.get("filename_or_obj", IMAGE) if isinstance(image, MetaTensor) else IMAGE
-            raise InputError(source, f"{image.shape[0]} channels", f"{self.channels} for this network")
+            raise InputError(source, f"{channels} channels", f"{self.channels} for this network")
         # MetaTensor would add work to every operation; `Invertd` takes what it needs from `image`.
         inputs = image.as_tensor() if isinstance(image, MetaTensor) else torch.as_tensor(image)
-        return {**item, PRED: self.inferer(inputs[None].to(self.device), self.network)[0]}
+        result = {**item, PRED: self.inferer(inputs[None].to(self.device), self.network)[0]}
+        if self._explainer is not None:
+            result[EXPLANATION] = self._explainer(inputs).cpu().numpy()
+        return result
 
     def _build(self, part: str) -> Any:
         return build(self._parser, part, self._bundle.name)
+
+    def _make_explainer(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        if self._bundle.kind != CLASSIFICATION or self.inputs == VOLUMES:
+            found = f"{self._bundle.name} with {INPUTS} {self.inputs!r}"
+            raise ConfigError(f"explain: {found}; expected a classification of radiographs")
+        from monai_tasks.explain.explainers import explainer
+
+        return explainer(self.explain, self.network)
 
     def _channels(self) -> int | None:
         """The number of channels that the network takes, where the config says so."""

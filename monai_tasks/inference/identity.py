@@ -32,10 +32,18 @@ class Identity:
     weights_sha256: str
     configs: dict[str, str]
     settings: dict[str, Any]
+    operating_point: dict[str, Any] | None = None
+    explain: str | None = None
 
     @classmethod
     def of(
-        cls, bundle: Bundle, weights: Path, configs: Sequence[str], settings: Mapping[str, Any]
+        cls,
+        bundle: Bundle,
+        weights: Path,
+        configs: Sequence[str],
+        settings: Mapping[str, Any],
+        operating_point: dict[str, Any] | None = None,
+        explain: str | None = None,
     ) -> Identity:
         """Read the files of a run.
 
@@ -44,6 +52,8 @@ class Identity:
             weights: the file of weights.
             configs: names or paths of the configs that are merged onto `inference.json`, in order.
             settings: config ids and values.
+            operating_point: what decides between two classes, and where it is from; None where nothing does.
+            explain: how answers are explained; None where they are not.
 
         Raises:
             BundleError: if a config is not there.
@@ -51,11 +61,14 @@ class Identity:
         files = [bundle.config(name) for name in (CONFIG, *configs)]
         sums = {file.stem: sha256(file) for file in files}
         version = str(bundle.metadata["version"])
-        return cls(bundle.name, version, weights.name, sha256(weights), sums, dict(settings))
+        settings = dict(settings)
+        return cls(
+            bundle.name, version, weights.name, sha256(weights), sums, settings, operating_point, explain
+        )
 
     def facts(self) -> dict[str, Any]:
-        """All of it, for a report. Files are given by name, for folders tell of people and machines."""
-        return asdict(self)
+        """All that there is, for a report. Files are given by name, for folders tell of people and machines."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def fingerprint(self) -> str:
         """Equal for two runs that give the same result for the same image."""
@@ -63,22 +76,23 @@ class Identity:
         return _digest(json.dumps(facts, sort_keys=True, default=str))
 
 
-def stamp(paths: Sequence[Path]) -> str:
+def stamp(paths: Sequence[Path], alone: bool = False) -> str:
     """Tell whether the files of a case are the ones that were there before, by place, size and time.
 
     Args:
         paths: files, or folders whose files count.
+        alone: whether each file is an image by itself, so that none beside it counts.
 
     Returns:
         A digest, which shows nothing of the paths.
     """
-    return _digest("\n".join(line for path in paths for line in _states(path)))
+    return _digest("\n".join(line for path in paths for line in _states(path, alone)))
 
 
-def _states(path: Path) -> Iterator[str]:
+def _states(path: Path, alone: bool) -> Iterator[str]:
     path = path.absolute()
     try:
-        for file in _files(path):
+        for file in [path] if alone and path.is_file() else _files(path):
             state = file.stat()
             yield f"{path} {file.name} {state.st_size} {state.st_mtime_ns}"
     except OSError as error:  # the reader will say why in the case's own row

@@ -10,17 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from monai_tasks.catalog import Bundle, open_bundle
-from monai_tasks.datasets.cases import find_cases
+from monai_tasks.datasets.radiograph_cases import Search
 from monai_tasks.inference.batch import Batch
+from monai_tasks.inference.configs import CONFIG, merged
 from monai_tasks.inference.engine import Engine, resolve_device
 from monai_tasks.inference.identity import Identity
+from monai_tasks.inference.inputs import KINDS, RADIOGRAPHS, kind_of
 from monai_tasks.inference.report import PAGE, REPORT, write_report
 from monai_tasks.inference.results import DONE, FAILED, RESULTS, SKIPPED, Journal
+from monai_tasks.inference.studies import StudyTally
 from monai_tasks.inference.weights import WeightsError
-from monai_tasks.inference.writers import PREDICTIONS, PREVIEWS, writer_class
+from monai_tasks.inference.writer import EXPLANATIONS, PREDICTIONS, PREVIEWS
+from monai_tasks.inference.writers import writer_class
 from monai_tasks.io.files import TEMPORARY_MARK
+from monai_tasks.io.tables import write_table
 
 MOST_JOBS = 4
+PASSED_OVER = "passed_over.csv"
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Summary:
         seconds: wall time of the run.
         failures: the failed cases and their reasons, in the order of the inputs.
         noted: cases of which a transform had something to say; the notes are in the table.
+        passed_over: DICOM files of searched folders that are no radiographs; `passed_over.csv` lists them.
     """
 
     output: Path
@@ -44,6 +51,7 @@ class Summary:
     seconds: float
     failures: tuple[tuple[str, str], ...] = ()
     noted: int = 0
+    passed_over: int = 0
 
     @property
     def total(self) -> int:
@@ -79,8 +87,9 @@ def infer(
     preview: bool = True,
     progress: bool = True,
     settings: Mapping[str, Any] | None = None,
+    explain: str | None = None,
 ) -> Summary:
-    """Predict every case of the inputs and write label maps, pictures, a table and a report.
+    """Predict every case of the inputs and write label maps or probabilities, pictures, a table and a report.
 
     A case that fails costs one row with the reason; the others go on. A second run into the same folder skips the
     cases that were finished with the same weights, bundle version, configs and settings from unchanged files. A run
@@ -88,7 +97,8 @@ def infer(
 
     Args:
         bundle: its name, its folder, or the bundle itself.
-        inputs: images, DICOM series folders, folders to search, or a datalist; one or several.
+        inputs: images, DICOM series folders, folders to search, or a datalist; one or several. The config's id
+            `inputs` says what is looked for: volumes, radiographs, or studies of radiographs.
         output: the folder for the results; made if missing.
         weights: a file of weights instead of the bundle's own.
         configs: override configs of the bundle, such as `t1t2`, or paths, in order.
@@ -98,6 +108,7 @@ def infer(
         preview: draw a picture of each case.
         progress: show a progress bar where there is a terminal.
         settings: config ids and their values, for example `{"overlap": 0.5}`.
+        explain: `relevance` or `gradcam` draws what in a radiograph speaks for and against the answer.
 
     Returns:
         What came of it.
@@ -108,25 +119,46 @@ def infer(
     """
     started = time.time()
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    make_writer = writer_class(opened)
+    writer_class(opened)  # a kind without a writer is refused before anything else
     place = resolve_device(device)
     file = _weights_of(opened, weights)
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
-    cases = find_cases(paths, exclude=[Path(output)])
-    identity = Identity.of(opened, file, configs, settings or {})
-    engine = Engine(opened, file, place, configs, settings, output_dir=Path(output))
-    writer = make_writer(Path(output), engine.labels, preview)
+    kind = KINDS[kind_of(merged(opened, (CONFIG, *configs)), settings or {})]
+    search = kind.find(paths, [Path(output)])
+    engine = Engine(opened, file, place, configs, settings, Path(output), explain)
+    point = engine.operating_point.facts() if engine.operating_point else None
+    identity = Identity.of(opened, file, configs, settings or {}, point, explain)
+    writer = writer_class(opened).of(engine, Path(output), preview)
     jobs = max(1, jobs or _default_jobs())
     with Journal(writer.output) as journal:
         _remove_leftovers(writer.output)
-        batch = Batch(engine, writer, journal, identity.fingerprint())
-        failures = batch.run(cases, jobs, overwrite, progress)
+        tally = _tally(engine, search)
+        batch = Batch(engine, writer, journal, identity.fingerprint(), kind.is_alone, tally)
+        failures = batch.run(search.cases, jobs, overwrite, progress)
+        _list_passed_over(writer.output, search)
         seconds = time.time() - started
         facts = identity.facts() | {"device": place, "jobs": jobs, "started": started, "seconds": seconds}
+        facts |= {"passed_over": len(search.passed_over)} if search.passed_over else {}
         counts = batch.counts
         write_report(writer, facts, counts)
     numbers = counts[DONE], counts[FAILED], counts[SKIPPED]
-    return Summary(writer.output, *numbers, seconds, tuple(failures), batch.noted)
+    passed_over = len(search.passed_over)
+    return Summary(writer.output, *numbers, seconds, tuple(failures), batch.noted, passed_over)
+
+
+def _tally(engine: Engine, search: Search) -> StudyTally | None:
+    """What sums images up to studies: one positive image makes a study positive, so it takes two classes."""
+    if engine.inputs != RADIOGRAPHS or engine.operating_point is None:
+        return None
+    return StudyTally(search.cases, engine.classes, engine.operating_point.threshold)
+
+
+def _list_passed_over(output: Path, search: Search) -> None:
+    if search.passed_over:
+        rows = [one._asdict() for one in search.passed_over]
+        write_table(output / PASSED_OVER, rows, ("file", "reason"))
+    else:
+        (output / PASSED_OVER).unlink(missing_ok=True)
 
 
 def _weights_of(bundle: Bundle, weights: str | Path | None) -> Path:
@@ -149,6 +181,6 @@ def _default_jobs() -> int:
 
 def _remove_leftovers(output: Path) -> None:
     """Remove what a killed run left half written."""
-    for folder in (output, output / PREDICTIONS, output / PREVIEWS):
+    for folder in (output, *(output / name for name in (PREDICTIONS, PREVIEWS, EXPLANATIONS))):
         for path in folder.glob(f".*{TEMPORARY_MARK}.*"):
             path.unlink()

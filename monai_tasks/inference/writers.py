@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import torch
 
 from monai_tasks.catalog import Bundle, BundleError
+from monai_tasks.inference.classification_writer import ClassificationWriter
+from monai_tasks.inference.writer import Writer
 from monai_tasks.io.files import atomic_path
+from monai_tasks.report.page import Link, Section, Table
 from monai_tasks.report.preview import grey, overlay
 
-PREDICTIONS, PREVIEWS = "predictions", "previews"
+if TYPE_CHECKING:
+    from monai_tasks.inference.engine import Engine
+
 MEASURE = "volume_ml_"
 
 
@@ -37,7 +43,7 @@ class Source:
     picture: np.ndarray | None
 
 
-class SegmentationWriter:
+class SegmentationWriter(Writer):
     """Writes label maps on the grid of the input, their pictures, and measures the volumes.
 
     Args:
@@ -46,28 +52,23 @@ class SegmentationWriter:
         preview: whether to draw pictures.
     """
 
+    suffix = ".nii.gz"
+
     def __init__(self, output: Path, labels: Mapping[int, str], preview: bool = True) -> None:
-        self.output = output
-        self.labels = dict(labels)
-        self.preview = preview
+        super().__init__(output, preview)
+        self._labels = dict(labels)
+
+    @classmethod
+    def of(cls, engine: Engine, output: Path, preview: bool) -> SegmentationWriter:
+        return cls(output, engine.labels, preview)
+
+    @property
+    def labels(self) -> dict[int, str]:
+        return self._labels
 
     @property
     def measures(self) -> list[str]:
-        """The names of what `write` measures."""
         return [f"{MEASURE}{name}" for name in self.labels.values()]
-
-    def prediction(self, case: str) -> Path:
-        """Where the label map of a case is written."""
-        return self.output / PREDICTIONS / f"{case}.nii.gz"
-
-    def picture(self, case: str) -> Path:
-        """Where the preview of a case is written."""
-        return self.output / PREVIEWS / f"{case}.png"
-
-    def discard(self, case: str) -> None:
-        """Remove what an earlier run wrote for a case."""
-        self.prediction(case).unlink(missing_ok=True)
-        self.picture(case).unlink(missing_ok=True)
 
     def source(self, image: torch.Tensor) -> Source:
         """Keep the grid of a loaded image, and a small copy to draw.
@@ -80,13 +81,16 @@ class SegmentationWriter:
         affine = np.array(image.meta["original_affine"], dtype=np.float64)
         return Source(array.shape, affine, grey(array) if self.preview else None)
 
-    def write(self, case: str, pred: torch.Tensor, source: Source) -> dict[str, float]:
+    def write(
+        self, case: str, pred: torch.Tensor, source: Source, explanation: np.ndarray | None = None
+    ) -> dict[str, float]:
         """Write the label map, and the preview before it: a label map that is there is complete.
 
         Args:
             case: name of the case.
             pred: a MetaTensor (1, X, Y, Z) of label values.
             source: what `source` kept.
+            explanation: not used; label maps are not explained.
 
         Returns:
             Each measure: volumes in ml.
@@ -105,6 +109,22 @@ class SegmentationWriter:
         return {
             name: round(count * millilitres, 6) for name, count in zip(self.measures, counts, strict=True)
         }
+
+    def sections(self, rows: Sequence[Mapping[str, str]]) -> list[Section]:
+        headings = {name: f"{name.removeprefix(MEASURE)} (ml)" for name in self.measures}
+        shown = [
+            {
+                "case": Link(row["case"], self.prediction(row["case"]).relative_to(self.output)),
+                "status": row["status"],
+                "seconds": float(row["seconds"]),
+                **{name: float(row[name]) for name in headings if row[name] != ""},
+            }
+            for row in rows
+        ]
+        columns = {"case": "Case", "status": "Status", **headings, "seconds": "Seconds"}
+        formats = {"seconds": ".2f", **dict.fromkeys(headings, ".3f")}
+        note = "Each name leads to the label map; all columns are in results.csv."
+        return [Table(shown, columns, formats, title="Volumes", note=note)]
 
     def _checked(self, pred: torch.Tensor, source: Source) -> np.ndarray:
         if tuple(pred.shape) != (1, *source.shape):
@@ -138,10 +158,13 @@ def save_labels(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
 
 
 # One entry for each last word of a bundle's name.
-WRITERS = {"segmentation": SegmentationWriter}
+WRITERS: dict[str, type[Writer]] = {
+    "segmentation": SegmentationWriter,
+    "classification": ClassificationWriter,
+}
 
 
-def writer_class(bundle: Bundle) -> type[SegmentationWriter]:
+def writer_class(bundle: Bundle) -> type[Writer]:
     """The class that writes what a bundle predicts.
 
     Raises:

@@ -1,0 +1,94 @@
+"""The probability from which on a binary classification counts as positive, and where that number is from."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from monai_tasks.inference.configs import ConfigError
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.files import sha256
+from monai_tasks.metrics.operating_point import FILE
+
+OPERATING_POINT = "operating_point"
+DEFAULT = 0.5
+SETTING, CONFIG = "setting", "config"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HeldPoint:
+    """The operating point that holds in a run.
+
+    Args:
+        threshold: a probability at or above it is positive.
+        origin: `setting`, `operating_point.json` or `config`.
+        rule: how it was chosen; empty where nothing says so.
+        part: of the data that it was chosen on; empty where nothing says so.
+        n: cases that it was chosen on; None where nothing says so.
+    """
+
+    threshold: float
+    origin: str
+    rule: str = ""
+    part: str = ""
+    n: int | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of it, for a report."""
+        return {name: value for name, value in asdict(self).items() if value not in ("", None)}
+
+    def __str__(self) -> str:
+        chosen = f"{self.rule} on {self.part}" if self.rule and self.part else self.rule
+        cases = f"{self.n} cases" if self.n is not None else ""
+        return f"{self.threshold:g} ({', '.join(filter(None, (f'from {self.origin}', chosen, cases)))})"
+
+
+def held_point(weights: Path, configured: Any, settings: Mapping[str, Any]) -> HeldPoint:
+    """The operating point of a run: that of the settings, else of the file beside the weights, else of the config.
+
+    Args:
+        weights: the file of weights; `operating_point.json` beside it may hold the point that its training chose. Where
+            that names the checksum of other weights, it does not count.
+        configured: the value of the config, None where it has none.
+        settings: config ids and values that a person set.
+
+    Raises:
+        ConfigError: if the setting or the config is no probability.
+        InputError: if the file does not hold one.
+    """
+    if OPERATING_POINT in settings:
+        return HeldPoint(_configured(settings[OPERATING_POINT]), SETTING)
+    file = weights.with_name(FILE)
+    beside = _read(file, weights) if file.is_file() else None
+    return beside or HeldPoint(DEFAULT if configured is None else _configured(configured), CONFIG)
+
+
+def _configured(value: Any) -> float:
+    if not _is_probability(value):
+        raise ConfigError(f"{OPERATING_POINT}: {value!r}; expected a number from 0 to 1")
+    return float(value)
+
+
+def _read(file: Path, weights: Path) -> HeldPoint | None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as cause:
+        raise InputError(file, f"not readable as JSON ({cause})", "an operating point") from cause
+    threshold = content.get("threshold") if isinstance(content, dict) else None
+    if not _is_probability(threshold):
+        raise InputError(file, f"threshold {threshold!r}", "a number from 0 to 1")
+    if content.get("weights_sha256") not in (None, sha256(weights)):
+        logger.warning("%s is for other weights than %s: it does not count", file, weights.name)
+        return None
+    rule, part = (str(content.get(name) or "") for name in ("rule", "part"))
+    return HeldPoint(float(threshold), FILE, rule, part, content.get("n"))
+
+
+def _is_probability(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
