@@ -153,7 +153,7 @@ def draw_grid(
         rotation_degrees: by which the limb is turned clockwise.
     """
     length = person.size * (rng.uniform(195, 240) if rng.random() < 0.12 else rng.uniform(125, 170))
-    up = person.size * rng.uniform(-8, 18) + 0.25 * (length - 145 * person.size)
+    up = person.size * rng.uniform(0, 18) + 0.25 * (length - 145 * person.size)
     across = person.size * rng.uniform(-8, 4)
     # A field is about 1.5 times as long as wide, along the limb wherever the limb points.
     turned = abs(np.sin(np.radians(rotation_degrees))) > 0.7

@@ -107,7 +107,7 @@ def _place(rng: np.random.Generator, person: Person, bone: str) -> dict[str, tup
         along = size * rng.uniform(-2.5, 2.5)
     else:
         length = person.bone("pa", bone).shape.box()[3]
-        along = length * rng.uniform(0.35, 0.8)
+        along = length * rng.uniform(0.15, 0.5)
     return {view: (across[view], along) for view in VIEWS}
 
 
