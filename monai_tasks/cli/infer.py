@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from monai_tasks.cli import _options as options
+from monai_tasks.explain.explainers import NAMES
 
 SHOWN = 20
 INTERRUPTED = 130  # what shells give for a command that Ctrl-C ended
@@ -34,6 +35,11 @@ INTERRUPTED = 130  # what shells give for a command that Ctrl-C ended
 )
 @click.option("--overwrite", is_flag=True, help="Compute finished cases again.")
 @click.option("--preview/--no-preview", default=True, help="Draw a picture of each case.  [default: preview]")
+@click.option(
+    "--explain",
+    type=click.Choice(NAMES),
+    help="Draw what in a radiograph speaks for and against the answer.",
+)
 @options.configs
 @options.settings
 @options.verbosity
@@ -46,15 +52,19 @@ def command(
     jobs: int | None,
     overwrite: bool,
     preview: bool,
+    explain: str | None,
     configs: tuple[str, ...],
     settings: dict[str, object],
     verbosity: int,
 ) -> None:
-    """Run BUNDLE on each INPUT and write label maps, pictures, a table of volumes and a report.
+    """Run BUNDLE on each INPUT and write what it predicts, pictures, a table and a report.
 
-    INPUT is an image file (NIfTI, MHA, MHD, NRRD), a folder with a DICOM series, a folder to search, or a datalist.
-    Finished cases are skipped when the command is run again. A case that fails is listed with its reason, and the
-    others go on; the exit status is then 1.
+    A segmentation gives label maps and volumes; a classification gives probabilities and decisions, of a radiograph
+    and of its study.
+
+    INPUT is an image file (NIfTI, MHA, MHD, NRRD; a radiograph is PNG, JPEG or DICOM), a folder with a DICOM series or
+    study, a folder to search, a data set of radiographs, or a datalist. Finished cases are skipped when the command
+    is run again. A case that fails is listed with its reason, and the others go on; the exit status is then 1.
     """
     options.start_logging(verbosity)
     if verbosity < 1:
@@ -62,7 +72,7 @@ def command(
     with options.user_errors():
         from monai_tasks.inference.configs import ConfigError
         from monai_tasks.inference.engine import DeviceError
-        from monai_tasks.inference.runner import infer
+        from monai_tasks.inference.runner import PASSED_OVER, infer
         from monai_tasks.io.errors import InputError
 
         before = signal.signal(signal.SIGTERM, _leave)
@@ -79,6 +89,7 @@ def command(
                 preview=preview,
                 progress=verbosity >= 0,
                 settings=settings,
+                explain=explain,
             )
         except (ConfigError, DeviceError, InputError) as error:
             raise click.UsageError(str(error)) from error
@@ -95,6 +106,13 @@ def command(
         cases = "1 case" if summary.total == 1 else f"{summary.total} cases"
         noted = f"; {summary.noted} with a note, see {summary.results}" if summary.noted else ""
         click.echo(f"{cases}: {summary.done} done, {summary.skipped} skipped, {summary.failed} failed{noted}")
+        if summary.passed_over:
+            files = (
+                "1 DICOM file that is"
+                if summary.passed_over == 1
+                else f"{summary.passed_over} DICOM files that are"
+            )
+            click.echo(f"passed over: {files} no radiograph, see {summary.output / PASSED_OVER}")
         click.echo(summary.page)
     if summary.failed:
         raise SystemExit(1)
