@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from monai_tasks.datasets.cases import Case, Found, read_items, unique_names, walk
-from monai_tasks.io.dicom_series import is_dicom_name, search_header
+from monai_tasks.io.dicom_series import search_header
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import DICOM_SUFFIXES
+from monai_tasks.io.radiograph import PICTURE_SUFFIXES, is_dicom_file
 from monai_tasks.io.tables import read_table
 
 FORMATS = "PNG, JPEG or DICOM"
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 # DICOM's words for a single projection on a plate or a detector. A file that does not say is taken for one.
 MODALITIES = ("CR", "DX", "DR", "RG")
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -187,10 +187,9 @@ def _search(folder: Path, excluded: frozenset[str]) -> Iterator[_Radiograph | Pa
             continue
         below = current != folder
         for path in paths:
-            if path.suffix.lower() not in PICTURE_SUFFIXES and not is_dicom_name(path):
-                continue
-            reason = _no_radiograph(path)
-            yield PassedOver(path, reason) if reason else _of_file(path, below)
+            if path.suffix.lower() in PICTURE_SUFFIXES or is_dicom_file(path):
+                reason = _no_radiograph(path)
+                yield PassedOver(path, reason) if reason else _of_file(path, below)
 
 
 def _table(path: Path) -> list[dict[str, str]]:
@@ -229,7 +228,7 @@ def _of_file(path: Path, below: bool = False) -> _Radiograph:
 
 def _header(path: Path) -> Any:
     """The first fields of a DICOM file; empty where it is none, or damaged, as the reader will say."""
-    if not path.is_file() or path.suffix.lower() in PICTURE_SUFFIXES or not is_dicom_name(path):
+    if not is_dicom_file(path):
         return {}
     try:
         return search_header(path)
