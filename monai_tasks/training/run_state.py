@@ -120,7 +120,7 @@ class RunState:
     def keep_unvalidated(self, engine: Engine) -> None:
         if self.best_epoch > 0:
             return
-        logger.warning("no validation: keeping the network of the last epoch, whether or not it is the best")
+        logger.warning("no validation gave a value: keeping the network of the last epoch, best or not")
         self._write(self.model, self.network.state_dict())
 
     def save(self, engine: Engine) -> None:
