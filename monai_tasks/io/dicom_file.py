@@ -9,9 +9,17 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import JPEGExtended12Bit
 
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import check_content
+
+try:
+    from pydicom.pixels import get_decoder
+
+    get_decoder(JPEGExtended12Bit).add_plugin("monai_tasks", ("monai_tasks.io.jpeg_extended", "decode_frame"))
+except ImportError:  # pydicom 2, which MONAI Label needs, takes no decoders
+    pass
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
