@@ -21,7 +21,7 @@ POOLS = (
 
 
 class GradientMap:
-    """Grad-CAM of the last features that still have a place in the image.
+    """Grad-CAM [Selvaraju2017] of the last features that still have a place in the image.
 
     These are the input of the network's last adaptive pooling, which ResNet, DenseNet, Rx and the study network all
     have before their linear layers. What MONAI gives is on the coarse grid of these features and is interpolated to

@@ -55,7 +55,8 @@ def draw(
     smooth = [gaussian_filter(values[view], SMOOTHING * max(grey.shape[1:])) for view in present]
     limit = float(np.percentile(np.abs(smooth), SHOWN)) or float(np.abs(smooth).max()) or 1.0
     panels = [_panel(grey[view], part / limit) for view, part in zip(present, smooth, strict=True)]
-    sheet = _sheet(panels, _bar(panels[0].height, limit), caption)
+    low = -1.0 if min(part.min() for part in smooth) < 0 else 0.0  # Grad-CAM has no "against"
+    sheet = _sheet(panels, _bar(panels[0].height, limit, low), caption)
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG", compress_level=1)
 
@@ -83,21 +84,18 @@ def _panel(grey: np.ndarray, strength: np.ndarray) -> Image.Image:
     return panel.resize((panel.width * scale, panel.height * scale), Image.Resampling.NEAREST)
 
 
-def _bar(height: int, limit: float) -> Image.Image:
-    """From `limit` at the top to -`limit`, on the grey of soft tissue."""
-    strength = np.repeat(np.linspace(1.0, -1.0, height)[:, None], BAR, axis=1)
+def _bar(height: int, limit: float, low: float) -> Image.Image:
+    """From `limit` at the top to `low` times it, 0 or -1, on the grey of soft tissue."""
+    strength = np.repeat(np.linspace(1.0, low, height)[:, None], BAR, axis=1)
     bar = Image.new("RGB", (BAR + LABELS, height), GROUND)
     bar.paste(Image.fromarray(coloured(np.full_like(strength, 0.35), strength)), (0, 0))
-    pen = ImageDraw.Draw(bar)
-    lines = (
-        (0, "for", f"{limit:+.2g}"),
-        (height // 2, "", "0"),
-        (height, "against", f"{-limit:+.2g}"),
-    )
-    for place, word, number in lines:
-        anchor = {0: "la", height: "ld"}.get(place, "lm")
-        text = "\n".join(part for part in (word, number) if part)
-        pen.multiline_text((BAR + 6, place), text, fill=TEXT, font=_font(), anchor=anchor)
+    lines = [(0, "la", f"for\n{limit:+.2g}")]
+    if low:
+        lines += [(height // 2, "lm", "0"), (height, "ld", f"against\n{low * limit:+.2g}")]
+    else:
+        lines += [(height, "ld", "0")]
+    for place, anchor, text in lines:
+        ImageDraw.Draw(bar).multiline_text((BAR + 6, place), text, fill=TEXT, font=_font(), anchor=anchor)
     return bar
 
 

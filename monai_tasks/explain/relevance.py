@@ -26,7 +26,8 @@ class Relevance:
     first of them evenly (flat), so that the brightness of a pixel alone earns it nothing. Max pooling, and the max
     over the views of a study, give it to the winner. Activations and what batch norms are left pass it on. Sums and
     means share it by their terms. Nothing is lost on the way: the relevance of all pixels sums to the score, see
-    `monai_tasks.explain.score.direction`.
+    `monai_tasks.explain.score.direction`. Only a score that depends on no pixel, because a layer has no active feature,
+    has no relevance.
 
     The network is copied; what changes in it later changes nothing here.
 

@@ -18,7 +18,7 @@ class EpsilonSharedBias(zennit.core.BasicHook):
     """The epsilon rule of [Bach2015], with the bias shared by the sizes of the contributions.
 
     Input i gets from an output of relevance R the part (x_i w_i + b |x_i w_i| / sum_j |x_j w_j|) R / z, and all
-    inputs together get R. Without a bias it is the epsilon rule.
+    inputs together get R. Without a bias it is the epsilon rule. Where all inputs are 0, none gets any.
     """
 
     def __init__(self) -> None:
