@@ -35,9 +35,9 @@ class Collimation:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Collimation:
         """Draw one setting."""
-        margins = tuple(float(value) for value in np.maximum(rng.normal(3, 5, 4), -6))
+        margins = tuple(float(value) for value in np.maximum(rng.normal(2, 4, 4), -6))
         tilt = float(rng.normal(0, 1.5)) if rng.random() < 0.8 else float(rng.uniform(-8, 8))
-        frame = ("black", "white", None)[rng.choice(3, p=(0.75, 0.08, 0.17))]
+        frame = ("black", "white", None)[rng.choice(3, p=(0.84, 0.05, 0.11))]
         return cls(margins, tilt, float(rng.uniform(0.5, 2.0)), frame, float(rng.uniform(-0.5, 3.5)))
 
     def inside(self, shape: tuple[int, int], spacing: float) -> np.ndarray:

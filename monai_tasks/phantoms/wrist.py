@@ -154,14 +154,14 @@ def draw_grid(
     """
     length = person.size * (rng.uniform(195, 240) if rng.random() < 0.12 else rng.uniform(125, 170))
     up = person.size * rng.uniform(0, 18) + 0.25 * (length - 145 * person.size)
-    across = person.size * rng.uniform(-8, 4)
+    across = person.size * rng.uniform(-14, 0)
     # A field is about 1.5 times as long as wide, along the limb wherever the limb points.
     turned = abs(np.sin(np.radians(rotation_degrees))) > 0.7
     rows, columns = size[::-1] if turned else size
     return Grid(
         shape=size,
         spacing=length / min(rows, 1.6 * columns),
-        centre=(across if view == "pa" else across / 2, up),
+        centre=(across if view == "pa" else across / 2 + 6, up),
         turn=rotation_degrees,
         mirrored=(side == "R") == (view == "pa"),
     )

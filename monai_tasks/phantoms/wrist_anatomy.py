@@ -22,12 +22,12 @@ FOREARM = -190.0  # z where the bones of the forearm are cut off
 # Carpals: centre, half extents (x, y, z) and lean in "pa" and in "lateral".
 CARPALS = {
     "scaphoid": ((9.5, 4.0, 14.5), (6.6, 6.5, 12.5), 38, 42),
-    "lunate": ((-5.0, 0.5, 9.5), (8.0, 8.5, 7.0), -12, 10),
+    "lunate": ((-5.0, 0.5, 8.8), (7.8, 8.5, 6.2), -12, 10),
     "triquetrum": ((-17.0, -3.0, 13.5), (7.5, 7.0, 6.8), -30, -15),
     "pisiform": ((-19.0, 12.5, 16.5), (5.2, 4.8, 6.0), 0, 0),
     "trapezium": ((19.0, 8.5, 27.0), (7.2, 7.0, 7.6), 25, 25),
     "trapezoid": ((9.5, -1.0, 28.5), (5.6, 8.0, 6.2), 10, 0),
-    "capitate": ((-1.5, 0.0, 25.5), (7.2, 7.6, 11.8), 2, 5),
+    "capitate": ((-1.5, 0.0, 25.5), (7.4, 7.6, 11.2), 2, 5),
     "hamate": ((-14.5, 1.5, 26.5), (8.0, 8.5, 9.8), -12, 0),
 }
 
@@ -252,7 +252,7 @@ class _Draw:
         for name, (centre, half, lean, lateral_lean) in CARPALS.items():
             centre = self.size * (np.array(centre) + rng.normal(0, 0.5, 3))
             half = self.size * self.ossified * np.array(half) * rng.normal(1, 0.04, 3)
-            cortex = 0.75 * self.shell * self.size
+            cortex = 0.6 * self.shell * self.size
             turn = rng.normal(0, 4)
             outlines = {
                 "pa": Pebble.draw(rng, (half[0], half[2], half[1]), cortex, 0.06),
@@ -304,7 +304,7 @@ class _Draw:
         """Forearm and hand, and a sleeve around each finger."""
         rng = self.rng
         stout = rng.uniform(0.9, 1.18)
-        across = [(FOREARM, 44), (-110, 39), (-60, 32), (-20, 28), (0, 28), (20, 31), (40, 37), (75, 41)]
+        across = [(FOREARM, 44), (-110, 39), (-60, 34), (-20, 31), (0, 30), (20, 32), (40, 37), (75, 41)]
         across += [(95, 38), (104, 30)]
         depth = [
             (FOREARM, 34),
@@ -318,7 +318,7 @@ class _Draw:
             (104, 9),
         ]
         drawn = {}
-        for view, edge, half, side in (("pa", across, depth, -4), ("lateral", depth, across, 1)):
+        for view, edge, half, side in (("pa", across, depth, -7), ("lateral", depth, across, 1)):
             edge = self._knots(edge, stout)
             low = Curve(edge.start, -edge.values, edge.flat)
             half = self._knots(half, stout)

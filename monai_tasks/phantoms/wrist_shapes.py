@@ -174,7 +174,7 @@ class Pebble:
             uneven: relative height of the bumps.
         """
         angle = np.linspace(-np.pi, np.pi, 257)
-        corners = rng.uniform(2.1, 2.7)
+        corners = rng.uniform(2.4, 3.3)
         radii = (np.abs(np.cos(angle) / half[0]) ** corners + np.abs(np.sin(angle) / half[1]) ** corners) ** (
             -1 / corners
         )
