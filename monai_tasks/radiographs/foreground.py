@@ -1,0 +1,223 @@
+"""What the pixel steps share: a reduced copy of a radiograph, its exposed field, and the body in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+LONGEST = 256  # pixels, of the longer side of the reduced copy
+
+FRAMES = 3  # nested frames and collimators that are taken off, at most
+SAME = 0.04  # of the range of intensities; a frame varies by less
+CONVEX = 0.9  # share of its convex hull that the field inside a frame fills, at least
+SMALLEST_FIELD = 0.1  # of the image; what is smaller is no field
+RECTANGLE = 0.91  # share of the rectangle around it that a mask fills, at least, to be one
+TWO_HEAPS = 0.8  # share of the variance of dark pixels that two classes explain, at least, to be two
+SMALLEST_HEAP = 0.08  # of the dark pixels
+THIN = 0.45  # of the way from the background to Otsu's threshold, at least, that the body is brighter
+NOISE = 4.0  # of the background's robust deviation, likewise
+STEEP = 3  # pixels of the reduced copy beside a frame in which its edge still shows
+
+
+def reduced(pixels: np.ndarray, longest: int = LONGEST) -> tuple[np.ndarray, int]:
+    """The image in means over square blocks, so that its longer side has at most `longest` pixels.
+
+    Args:
+        pixels: (H, W), any real kind.
+        longest: in pixels.
+
+    Returns:
+        small: (H // edge, W // edge), float32, scaled to 0..1 by the 0.5th and the 99.5th percentile and cut off
+            there. All 0 where the image is even.
+        edge: of a block, in pixels. Rows and columns that fill no block are left out.
+    """
+    height, width = pixels.shape
+    edge = min(-(-max(height, width) // longest), height, width)
+    rows, columns = height // edge, width // edge
+    # Whole rows first: they lie one after the other in memory, so that this reads the image once, at full speed.
+    kind = np.uint32 if pixels.dtype == np.uint16 else np.float64
+    sums = np.add.reduce(pixels[: rows * edge].reshape(rows, edge, width), axis=1, dtype=kind)
+    small = np.add.reduce(sums[:, : columns * edge].reshape(rows, columns, edge), axis=2, dtype=np.float64)
+    low, high = np.percentile(small, (0.5, 99.5))
+    if high <= low:
+        low, high = small.min(), small.max()
+    if high <= low:
+        return np.zeros(small.shape, np.float32), edge
+    return np.clip((small - low) / (high - low), 0, 1).astype(np.float32), edge
+
+
+def exposed_field(small: np.ndarray) -> np.ndarray:
+    """Where the image shows an exposure: without frames and without what the collimator covers.
+
+    An even region at the border of the image is a frame if what it leaves is convex, as the rectangle inside a
+    frame or a collimator is, turned or not. The even background around a hand leaves the hand, which is not.
+    Around a bare forearm it may count as a frame; the field is then the forearm. Black and white frames are taken
+    off alike, also one inside another.
+
+    Args:
+        small: (H, W), 0..1.
+
+    Returns:
+        Mask (H, W), bool; never empty.
+    """
+    # Two colours that the eye takes for one differ by little, and the noise of a plate by more: the median keeps
+    # the edges of the field.
+    even = ndimage.median_filter(small, 3)
+    field = np.ones(small.shape, bool)
+    for _ in range(FRAMES):
+        inside = _inside_frame(even, field)
+        if inside is None:
+            break
+        field = inside
+    if field.all():
+        return field
+    inner = ndimage.binary_erosion(field, iterations=STEEP)
+    return inner if inner.sum() > SMALLEST_FIELD * inner.size else field
+
+
+def _inside_frame(even: np.ndarray, field: np.ndarray) -> np.ndarray | None:
+    """The field without an even region at its border; nothing where no such region is a frame."""
+    # Beside a frame that was taken off lie pixels that mix both sides of its edge.
+    rim = field if field.all() else ndimage.binary_erosion(field, iterations=2)
+    rim = rim & ~ndimage.binary_erosion(rim, border_value=0)
+    counts, edges = np.histogram(even[rim], bins=24, range=(0, 1))
+    for number in np.argsort(counts)[::-1][:3]:
+        if counts[number] < 0.08 * counts.sum():
+            break
+        values = even[rim & (even >= edges[number]) & (even <= edges[number + 1])]
+        region = field & (abs(even - np.median(values)) < SAME)
+        labels, _ = ndimage.label(region)
+        region = np.isin(labels, np.unique(labels[rim & region]))
+        rest = largest_component(field & ~ndimage.binary_opening(region, iterations=1))
+        if not SMALLEST_FIELD * field.size < rest.sum() < field.sum() - 0.02 * field.size:
+            continue
+        rest = ndimage.binary_fill_holes(ndimage.binary_opening(rest, iterations=2))
+        if rest.any() and solidity(rest) > CONVEX:
+            return largest_component(rest)
+    return None
+
+
+def largest_component(mask: np.ndarray) -> np.ndarray:
+    """The largest connected part of a mask; empty where the mask is."""
+    labels, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    return labels == np.bincount(labels.ravel())[1:].argmax() + 1
+
+
+def solidity(mask: np.ndarray) -> float:
+    """The share of its convex hull that a mask fills, 0..1."""
+    # Of every row only its ends can lie on the hull.
+    rows = np.flatnonzero(mask.any(1))
+    first = mask[rows].argmax(1)
+    last = mask.shape[1] - mask[rows, ::-1].argmax(1)
+    corners = np.concatenate([np.stack([rows + down, side], 1) for down in (0, 1) for side in (first, last)])
+    try:
+        return float(mask.sum() / ConvexHull(corners).volume)
+    except QhullError:
+        return 1.0
+
+
+def otsu(values: np.ndarray) -> tuple[float, float]:
+    """Otsu's threshold [Otsu1979], by SimpleITK.
+
+    Args:
+        values: any shape, not empty.
+
+    Returns:
+        threshold: values above it are the brighter class.
+        explained: share of the variance that the two classes explain. Even values have 0.75, a normal
+            distribution has 0.64, two heaps have more.
+    """
+    values = np.asarray(values, np.float32).ravel()
+    spread = values.var()
+    if spread == 0:
+        return float(values[0]), 0.0
+    otsu_filter = sitk.OtsuThresholdImageFilter()
+    otsu_filter.Execute(sitk.GetImageFromArray(values[None]))
+    threshold = otsu_filter.GetThreshold()
+    bright = values > threshold
+    share = bright.mean()
+    if not 0 < share < 1:
+        return threshold, 0.0
+    apart = values[bright].mean() - values[~bright].mean()
+    return threshold, float(share * (1 - share) * apart**2 / spread)
+
+
+def body(small: np.ndarray, field: np.ndarray | None = None) -> np.ndarray:
+    """Where the body is, in a radiograph in which it is brighter than the background.
+
+    Otsu's threshold [Otsu1979]; where bone is so bright that it falls between soft tissue and bone, the darker
+    class is divided once more; then lowered to what the background's spread allows, for the sake of thin fingers.
+    Opened, closed and its holes filled.
+
+    Args:
+        small: (H, W), 0..1.
+        field: the exposed field; found if not given.
+
+    Returns:
+        Mask (H, W), bool; all False where the image is even.
+    """
+    if field is None:
+        field = exposed_field(small)
+    # A field that is no rectangle is the body itself; what lies around it is then background, not frame.
+    framed = is_rectangle(field)
+    dark = np.percentile(small[field], 2)
+    outside = dark if framed else np.minimum(small, dark)
+    level = ndimage.gaussian_filter(np.where(field, small, outside), 1.0)
+    values = level[field] if framed else level
+    threshold, explained = otsu(values)
+    if not explained:
+        return np.zeros(small.shape, bool)
+    below = values[values <= threshold]
+    lower, two_heaps = otsu(below)
+    if two_heaps > TWO_HEAPS and (below > lower).mean() > SMALLEST_HEAP:
+        threshold = lower
+        below = below[below <= lower]
+    # Otsu's threshold lies in the middle, above thin fingers. Down to where the background's own spread ends.
+    middle = np.median(below)
+    spread = 1.5 * np.median(abs(below - middle))
+    threshold = min(threshold, middle + max(NOISE * spread, THIN * (threshold - middle)))
+    mask = (level > threshold) & (field | (not framed))
+    mask = ndimage.binary_opening(mask, iterations=2)
+    # The border must not erode what it cuts.
+    wide = np.pad(mask, 3, mode="edge")
+    mask = ndimage.binary_closing(wide, iterations=3)[3:-3, 3:-3]
+    return ndimage.binary_fill_holes(mask)
+
+
+def is_rectangle(mask: np.ndarray) -> bool:
+    """Whether a mask is a rectangle, turned or not, as far as the image shows it."""
+    if mask.all():
+        return True
+    places = np.argwhere(mask)
+    hull = places[ConvexHull(places).vertices]
+    sides = np.roll(hull, -1, 0) - hull
+    grid = np.stack(np.indices(mask.shape), -1)
+    best = np.inf
+    for angle in np.unique(np.round(np.arctan2(sides[:, 0], sides[:, 1]) % (np.pi / 2), 2)):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        low, high = (hull @ turn.T).min(0), (hull @ turn.T).max(0)
+        if np.prod(high - low) < 1.3 * mask.sum() or np.isinf(best):
+            turned = grid @ turn.T
+            best = min(best, ((turned >= low) & (turned <= high)).all(-1).sum())
+    return bool(mask.sum() > RECTANGLE * best)
+
+
+def background(pixels: np.ndarray, edge: int, field: np.ndarray, mask: np.ndarray) -> int:
+    """The grey value of the background: the median of the field outside the body.
+
+    Args:
+        pixels: (H, W), of the image in its full size.
+        edge: of the blocks of the reduced copy, see `reduced`.
+        field: the exposed field, of the reduced copy.
+        mask: the body, of the reduced copy.
+    """
+    rows, columns = mask.shape
+    sample = pixels[edge // 2 :: edge, edge // 2 :: edge][:rows, :columns]
+    around = field & ~ndimage.binary_dilation(mask, iterations=2)
+    if around.mean() < 0.01:
+        return int(np.percentile(sample[field], 2))
+    return int(np.median(sample[around]))
