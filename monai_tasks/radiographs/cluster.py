@@ -1,0 +1,106 @@
+"""Work sent to a Dask cluster; a worker that dies costs a repetition and no result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+T, R = TypeVar("T"), TypeVar("R")
+
+AHEAD = 2  # pieces of work for each thread of the cluster: the one that it does and the next
+RETRIES = 2  # of work that ended with an error of the machine, such as a disk that was away
+WAIT = 60.0  # seconds to wait for a scheduler, and for a first worker
+
+
+class ClusterError(ValueError):
+    """A cluster that cannot be used."""
+
+
+def over_cluster(
+    work: Callable[[T], R],
+    tasks: Iterable[T],
+    address: str,
+    check: Callable[[], str] | None = None,
+    seconds: float = WAIT,
+) -> Iterator[tuple[T, R | BaseException]]:
+    """Do each task on a worker of a cluster.
+
+    The scheduler gives the work of a worker that dies to another; a task that several workers died of is given up
+    (`distributed.scheduler.allowed-failures`). Workers may join and leave on the way.
+
+    Args:
+        work: a function of a module that the workers have installed.
+        tasks: taken as they are needed, so that neither this process nor the scheduler holds many.
+        address: of the scheduler, such as `tcp://10.0.0.5:8786`.
+        check: is run on each worker first, and says what is wrong there, or nothing.
+        seconds: to wait for the scheduler, and for a first worker.
+
+    Yields:
+        Each task with its result or the error that it ended with, in the order in which they end.
+
+    Raises:
+        ClusterError: if `distributed` is not installed, there is no scheduler or no worker, a check fails, or the
+            scheduler goes away.
+    """
+    try:
+        from distributed import CancelledError, as_completed
+    except ImportError as cause:
+        raise ClusterError(
+            "distributed is not installed; expected `pip install monai_tasks[cluster]`"
+        ) from cause
+    with _client(address, seconds) as client:
+        _check_workers(client, address, check, seconds)
+        tasks, under_way = iter(tasks), {}
+        finished = as_completed(loop=client.loop)
+        try:
+            while True:
+                for task in islice(tasks, max(0, _room(client) - len(under_way))):
+                    future = client.submit(work, task, pure=False, retries=RETRIES)
+                    under_way[future.key] = task
+                    finished.add(future)
+                if not under_way:
+                    return
+                # All that have ended by now; asking the scheduler for its room after each would slow it down.
+                for future in finished.next_batch():
+                    task, error = under_way.pop(future.key), future.exception()
+                    yield task, error if error is not None else future.result()
+                    future.release()
+        except (CancelledError, OSError) as cause:
+            raise ClusterError(
+                f"the scheduler at {address} went away; expected it to stay. The same command goes on from here"
+            ) from cause
+
+
+def _client(address: str, seconds: float) -> Client:
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=seconds, set_as_default=False)
+    except (OSError, ValueError) as cause:
+        raise ClusterError(
+            f"no scheduler at {address!r} ({cause}); expected one such as tcp://HOST:8786"
+        ) from cause
+
+
+def _check_workers(client: Client, address: str, check: Callable[[], str] | None, seconds: float) -> None:
+    try:
+        client.wait_for_workers(1, timeout=seconds)
+    except TimeoutError as cause:
+        raise ClusterError(
+            f"no worker at the scheduler {address} after {seconds:.0f} s; expected one at least"
+        ) from cause
+    if check is None:
+        return
+    said: dict[str, Any] = client.run(check, on_error="return")
+    for worker, answer in said.items():
+        if answer:
+            raise ClusterError(f"worker {worker}: {answer}")
+
+
+def _room(client: Client) -> int:
+    """How many tasks the cluster may hold. A cluster that has just lost its workers still gets one."""
+    return max(1, AHEAD * sum(client.nthreads().values()))
