@@ -54,6 +54,8 @@ METRICS = {
     ),
 }
 MACRO = "macro_"
+# A sum of absolute differences grows in nearly every resample, so that percentiles would lie above the value.
+WITHOUT_INTERVAL = ("calibration_error",)
 # What the difference of two runs is taken of.
 COMPARED = ("auroc", "macro_auroc", "accuracy")
 
@@ -107,10 +109,11 @@ def measure(scores: Scores, resamples: int = RESAMPLES, seed: int = 0) -> list[M
         seed: of the draws.
 
     Returns:
-        Metrics of all classes first. One subject alone has no intervals.
+        Metrics of all classes first. One subject alone has no intervals, nor has the calibration error.
     """
     points = _points(scores)
     drawn = _resampled([scores], resamples, seed)
+    drawn |= {(name, None): [] for name in WITHOUT_INTERVAL}
     found = [
         Measure(*key, _known(value), *_interval(values[0] for values in drawn[key]))
         for key, value in points.items()

@@ -1,4 +1,4 @@
-"""Curves of a classification, as points and as plots: ROC, precision and recall, calibration, probabilities, confusion."""
+"""Curves of a classification as points and plots: ROC, precision, calibration, probabilities, confusion."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ CALIBRATION = ("from", "to", "n", "mean_probability", "share_true")
 HISTOGRAM_BINS = 20
 SIDE_BY_SIDE = 3
 NONE = "one class only"
+DASHES = ("-", "--", ":", "-.")
+
+Style = dict[str, str]
 
 Points = list[dict[str, float | int | None]]
 
@@ -123,12 +126,12 @@ def draw_roc(plots: Mapping[str, Sequence[Curve]], path: str | os.PathLike[str])
         path: the PNG to write.
     """
 
-    def draw(axes: Axes, curve: Curve, colour: str) -> None:
+    def draw(axes: Axes, curve: Curve, style: Style) -> None:
         points = roc_points(curve)
-        _line(axes, points, ROC[1:], curve.name, colour)
+        _line(axes, points, ROC[1:], curve.name, style)
         if curve.scores.classes == 2 and points:
             positive = curve.scores.decisions == 1
-            axes.plot(positive[~curve.true].mean(), positive[curve.true].mean(), **_ring(colour))
+            axes.plot(positive[~curve.true].mean(), positive[curve.true].mean(), **_ring(style))
 
     _curves(plots, path, draw, ("1 - specificity", "Sensitivity"), diagonal=True)
 
@@ -141,12 +144,12 @@ def draw_pr(plots: Mapping[str, Sequence[Curve]], path: str | os.PathLike[str]) 
         path: the PNG to write.
     """
 
-    def draw(axes: Axes, curve: Curve, colour: str) -> None:
+    def draw(axes: Axes, curve: Curve, style: Style) -> None:
         points = pr_points(curve)
-        _line(axes, points, PR[1:], curve.name, colour, step=True)
+        _line(axes, points, PR[1:], curve.name, style, step=True)
         positive = curve.scores.decisions == 1
         if curve.scores.classes == 2 and points and positive.any():
-            axes.plot(positive[curve.true].mean(), curve.true[positive].mean(), **_ring(colour))
+            axes.plot(positive[curve.true].mean(), curve.true[positive].mean(), **_ring(style))
 
     _curves(plots, path, draw, ("Sensitivity", "Precision"))
 
@@ -159,8 +162,8 @@ def draw_calibration(plots: Mapping[str, Sequence[Curve]], path: str | os.PathLi
         path: the PNG to write.
     """
 
-    def draw(axes: Axes, curve: Curve, colour: str) -> None:
-        _line(axes, calibration_points(curve.scores), CALIBRATION[3:], curve.name, colour, marker="o")
+    def draw(axes: Axes, curve: Curve, style: Style) -> None:
+        _line(axes, calibration_points(curve.scores), CALIBRATION[3:], curve.name, style, marker="o")
 
     _curves(plots, path, draw, ("Mean probability of a bin", "Share that came true"), diagonal=True)
 
@@ -226,7 +229,7 @@ def draw_confusion(
 def _curves(
     plots: Mapping[str, Sequence[Curve]],
     path: str | os.PathLike[str],
-    draw: Callable[[Axes, Curve, str], None],
+    draw: Callable[[Axes, Curve, Style], None],
     names: tuple[str, str],
     diagonal: bool = False,
 ) -> None:
@@ -235,7 +238,9 @@ def _curves(
         if diagonal:
             axes.plot([0, 1], [0, 1], color=LINE, linestyle="--", linewidth=1.2)
         for index, curve in enumerate(curves):
-            draw(axes, curve, COLOURS[index % len(COLOURS)])
+            # Dashes, so that lines that coincide are all seen, as at-least-one and the studies of `infer` do.
+            dashes = DASHES[index % len(DASHES)]
+            draw(axes, curve, {"color": COLOURS[index % len(COLOURS)], "linestyle": dashes})
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel(names[0], fontsize=9)
@@ -249,25 +254,20 @@ def _line(
     points: Points,
     keys: Iterable[str],
     name: str,
-    colour: str,
+    style: Style,
     step: bool = False,
     marker: str | None = None,
 ) -> None:
     x, y = ([point[key] for point in points] for key in keys)
     label = plain(name) if points else f"{plain(name)}: {NONE}"
     # Between two points of a precision curve there is no mean of the two: the area is a sum of steps.
-    style = {"drawstyle": "steps-pre"} if step else {}
-    axes.plot(x, y, color=colour, linewidth=1.5, label=label, marker=marker, markersize=4, **style)
+    drawing = "steps-post" if step else "default"
+    axes.plot(x, y, **style, linewidth=1.7, label=label, marker=marker, markersize=4, drawstyle=drawing)
 
 
-def _ring(colour: str) -> dict[str, object]:
-    return {
-        "marker": "o",
-        "markersize": 6,
-        "markerfacecolor": "white",
-        "markeredgecolor": colour,
-        "zorder": 3,
-    }
+def _ring(style: Style) -> dict[str, object]:
+    edge = {"markeredgecolor": style["color"], "markerfacecolor": "white"}
+    return {"marker": "o", "markersize": 6, "zorder": 3, "linestyle": "none"} | edge
 
 
 def _finish(axes: Axes, heading: str) -> None:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from monai_tasks import __version__
 from monai_tasks.catalog import Bundle, open_bundle
+from monai_tasks.evaluation.outcome import PAGE, STATISTICS, TABLE, Summary
 from monai_tasks.evaluation.pairing import Pair, find_pairs, shown
 from monai_tasks.evaluation.results_page import write_results_page
 from monai_tasks.evaluation.segmentation import METRICS, VOLUMES, evaluate_case, read_label_map
@@ -29,40 +30,9 @@ from monai_tasks.io.volume_reader import VolumeReader
 from monai_tasks.report.plots import box_plots
 from monai_tasks.report.preview import overlay
 
-TABLE, STATISTICS, PLOTS, PAGE = "metrics.csv", "summary.json", "boxplots.png", "report.html"
+PLOTS = "boxplots.png"
 GROUPS, NAMES = "label_groups", "label_names"
 COLUMNS = ("case", "status", "reason", "label", "label_name", *METRICS, *VOLUMES, "prediction", "reference")
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What an evaluation found.
-
-    Args:
-        output: the folder written.
-        done: cases compared.
-        failed: cases that could not be compared, or have no prediction.
-        skipped: predictions without a reference.
-        statistics: the content of `summary.json`.
-        failures: the failed cases and their reasons.
-    """
-
-    output: Path
-    done: int
-    failed: int
-    skipped: int
-    statistics: dict[str, Any]
-    failures: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def table(self) -> Path:
-        """The table with a row for every case and label."""
-        return self.output / TABLE
-
-    @property
-    def page(self) -> Path:
-        """The report for a person."""
-        return self.output / PAGE
 
 
 def evaluate(
