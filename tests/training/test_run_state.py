@@ -144,6 +144,25 @@ def test_without_a_validation_the_last_network_is_kept(tmp_path, caplog):
     assert "no validation" in caplog.text
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"), [([NAN, 0.4, 0.3], 2), ([0.4, NAN, NAN], 1), ([NAN, 0.3, NAN, 0.6, NAN], 4)]
+)
+def test_a_score_that_is_no_number_is_no_rise(tmp_path, scores, kept):
+    """Such as the area under a curve where the validation part has one class only."""
+    run = Run(tmp_path, scores).end()
+    assert equal(read(tmp_path / "model.pt"), run.weights[kept])
+    assert read(tmp_path / "last.pt")["best_epoch"] == kept
+
+
+def test_without_any_score_that_is_a_number_the_last_network_is_kept(tmp_path, caplog):
+    run = Run(tmp_path, [NAN, NAN]).end()
+    assert equal(read(tmp_path / "model.pt"), run.weights[2])
+    assert "no validation" in caplog.text
+
+
 def test_one_validation_is_enough_to_keep_what_it_saw(tmp_path):
     run = Run(tmp_path, interval=4).end()
     assert equal(read(tmp_path / "model.pt"), run.weights[4])
