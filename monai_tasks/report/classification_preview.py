@@ -69,7 +69,7 @@ def draw(
     panels = [_panel(plane) for plane in planes]
     rows = [panels[start : start + COLUMNS] for start in range(0, len(panels), COLUMNS)]
     names = GAP + max((round(_font().getlength(name)) for name in probabilities), default=0)
-    texts = [names + BAR + 7 * GAP, *(round(_font().getlength(line)) for line in lines)]
+    texts = [names + BAR + 8 * GAP, *(GAP + round(_font().getlength(line)) for line in lines)]
     width = max(*(sum(panel.width + GAP for panel in row) for row in rows), *texts) + GAP
     heights = [max(panel.height for panel in row) + GAP for row in rows]
     below = LINE * (len(probabilities) + len(lines)) + GAP
