@@ -5,12 +5,12 @@ All views of a person are projections of one anatomy, with one fracture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from monai_tasks.phantoms.radiography import Look, expose
+from monai_tasks.phantoms.radiography import Look, enlarge, expose
 from monai_tasks.phantoms.wrist_anatomy import VIEWS, Person
 from monai_tasks.phantoms.wrist_fractures import Break, Fracture
 from monai_tasks.phantoms.wrist_metal import Metal
@@ -20,6 +20,7 @@ SIDES = ("R", "L")
 # Absorption of each mm of tissue. Bone takes the place of muscle.
 MUSCLE, FAT = 0.025, 0.0205
 DENSE, SPONGY = 0.095 - MUSCLE, 0.037 - MUSCLE
+FLESH = 0.7  # mm, largest pixel on which soft tissue is drawn
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class Grid:
         matrix = self._matrix().astype(np.float32)
         side, up = (row[0] * columns + row[1] * rows for row in matrix)
         return side + np.float32(self.centre[0]), up + np.float32(self.centre[1])
+
+    def reduced(self, factor: int) -> Grid:
+        """The same field with pixels that are larger by about a factor."""
+        shape = tuple(-(-size // factor) for size in self.shape)
+        return replace(self, shape=shape, spacing=self.spacing * self.shape[0] / shape[0])
 
     def window(self, corners: np.ndarray, margin: float) -> tuple[slice, slice]:
         """The part of the image that holds points (N, 2) of the view and some mm around them; may be empty."""
@@ -193,7 +199,7 @@ def project(
     side, up = grid.points()
     broken = fracture.seen(person, view) if fracture is not None else None
     swelling = 1.0 if fracture is None else 1.0 + 0.06 * fracture.severity
-    absorption = _flesh(person, view, grid, side, up, broken, swelling)
+    absorption = _flesh(person, view, grid, broken, swelling)
     mask = np.zeros(grid.shape, bool)
     texture = _texture(rng, grid, person.coarseness)
     for bone in person.bones[view]:
@@ -201,7 +207,7 @@ def project(
         carried = broken if fracture is not None and own is None and _carries(fracture.bone, bone) else None
         corners = bone.box() if carried is None else carried.forth(bone.box())
         window = grid.window(corners, 1.0 if own is None else 12.0)
-        if 0 in (window[0].stop - window[0].start, window[1].stop - window[1].start):
+        if not mask[window].size:
             continue
         points = side[window], up[window]
         if own is not None:
@@ -223,30 +229,24 @@ def _carries(broken: str, bone: Placed) -> bool:
     return broken.startswith("metacarpal") and bone.name.startswith(f"phalanx{broken[-1]}")
 
 
-def _flesh(
-    person: Person,
-    view: str,
-    grid: Grid,
-    side: np.ndarray,
-    up: np.ndarray,
-    broken: Break | None,
-    swelling: float,
-) -> np.ndarray:
-    """Absorption of the soft tissue. It follows a fragment smoothly."""
+def _flesh(person: Person, view: str, grid: Grid, broken: Break | None, swelling: float) -> np.ndarray:
+    """Absorption of the soft tissue, which is smooth: drawn on a coarse grid. It follows a fragment smoothly."""
+    coarse = grid.reduced(max(int(FLESH / grid.spacing), 1))
+    side, up = coarse.points()
     if broken is not None:
         share = 0.5 + 0.5 * np.tanh(broken.beyond(side, up) / 16)
         side_before, up_before = broken.back(side, up)
         side, up = side + share * (side_before - side), up + share * (up_before - up)
-    fat = np.zeros(grid.shape, np.float32)
-    muscle = np.zeros(grid.shape, np.float32)
+    fat = np.zeros(coarse.shape, np.float32)
+    muscle = np.zeros(coarse.shape, np.float32)
     for piece in person.skin[view]:
-        window = grid.window(piece.box(), 8.0)
-        if 0 in (window[0].stop - window[0].start, window[1].stop - window[1].start):
+        window = coarse.window(piece.box(), 8.0)
+        if not fat[window].size:
             continue
         outer, inner = piece.thickness(side[window] / np.float32(swelling), up[window])
         fat[window] = np.maximum(fat[window], outer + inner)
         muscle[window] = np.maximum(muscle[window], inner)
-    return FAT * fat + (MUSCLE - FAT) * muscle
+    return enlarge(FAT * fat + (MUSCLE - FAT) * muscle, grid.shape).copy()
 
 
 def _texture(rng: np.random.Generator, grid: Grid, coarseness: float) -> np.ndarray:

@@ -67,12 +67,14 @@ class Fracture:
         bone = drawn if bone is None else bone
         level = float(rng.beta(1.6, 1.3))
         severity = level if severity is None else severity
-        steps = np.arange(-24.0, 24.1, 2.0)
+        steps = np.arange(-24.0, 24.1, 1.5)
+        rough = rng.normal(0, 0.45, len(steps))
+        bow = rng.uniform(0.3, 1.4) * np.sin(steps / rng.uniform(3, 8) + rng.uniform(0, 6.3))
         return cls(
             bone=bone,
             place=_place(rng, person, bone),
             lean=_lean(rng, bone),
-            jag=tuple(zip(steps.tolist(), rng.normal(0, 0.9, len(steps)).tolist(), strict=True)),
+            jag=tuple(zip(steps.tolist(), (rough + bow).tolist(), strict=True)),
             gap=rng.uniform(0.7, 1.2) + 1.0 * severity,
             lucency=min(rng.uniform(0.4, 0.6) + 0.4 * severity, 0.95),
             severity=severity,
@@ -174,9 +176,8 @@ class Break:
         sin, cos = self._turn()
         left = side - np.float32(self.point[0] + self.shift[0])
         top = up - np.float32(self.point[1] + self.shift[1])
-        return cos * left - sin * top + np.float32(self.point[0]), sin * left + cos * top + np.float32(
-            self.point[1]
-        )
+        left, top = cos * left - sin * top, sin * left + cos * top
+        return left + np.float32(self.point[0]), top + np.float32(self.point[1])
 
     def forth(self, points: np.ndarray) -> np.ndarray:
         """Where points (..., 2) of the unbroken bone's fragment are now."""

@@ -61,6 +61,11 @@ class Curve:
         low = self.values[below]
         return low + share * (self.values[below + 1] - low), self.flat[below]
 
+    def near(self, places: np.ndarray) -> np.ndarray:
+        """Value at the entry next to places; for what changes slowly."""
+        position = (places - np.float32(self.start)) * np.float32(1 / STEP) + np.float32(0.5)
+        return self.values[np.clip(position, 0, len(self.values) - 1).astype(np.int32)]
+
 
 @dataclass(frozen=True)
 class Plate:
@@ -129,11 +134,10 @@ class Tube:
         side = np.minimum((across - low) * low_flat, (high - across) * high_flat)
         end = np.minimum((top - along) * top_flat, along - self.bottom)
         inwards = smooth_min(side, end, 1.5)
-        shell, _ = self.cortex.at(along)
+        shell = self.cortex.near(along)
         # The shell is thin below the cartilage, however thick it is along the shaft.
         shell = np.minimum(shell, 0.9 + 0.15 * np.maximum(end, 0))
-        depth, _ = self.half_depth.at(along)
-        dense, spongy = _shell(inwards, depth, shell)
+        dense, spongy = _shell(inwards, self.half_depth.near(along), shell)
         if self.plate is not None:
             above = self.plate.above(across, along)
             band = self.plate.open * np.exp(-((2 * above / self.plate.thickness) ** 4))
