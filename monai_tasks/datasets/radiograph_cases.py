@@ -241,10 +241,11 @@ def _no_radiograph(path: Path) -> str:
     header = _header(path)
     if not header:
         return ""
-    modality = str(header.get("Modality") or "")
-    if "Rows" not in header:
+    modality, kind = (str(header.get(name) or "").upper() for name in ("Modality", "SOPClassUID"))
+    if not header.get("Rows"):
         return "no pixels"
-    if header.get("SOPClassUID") == SECONDARY_CAPTURE:
+    # Multi-frame secondary captures have a number more.
+    if kind == SECONDARY_CAPTURE or kind.startswith(f"{SECONDARY_CAPTURE}."):
         return "a secondary capture"
     return f"not a radiograph (modality {modality[:16]})" if modality and modality not in MODALITIES else ""
 

@@ -103,6 +103,7 @@ def test_what_is_no_radiograph_is_listed_with_its_reason(tmp_path, radiograph):
         "report.dcm": radiograph(tmp_path / "report.dcm", "1", Modality="SR", **pixels),
         "slice.dcm": radiograph(tmp_path / "slice.dcm", "1", Modality="CT"),
         "sheet.dcm": radiograph(tmp_path / "sheet.dcm", "1", SOPClassUID="1.2.840.10008.5.1.4.1.1.7"),
+        "film.dcm": radiograph(tmp_path / "film.dcm", "1", SOPClassUID="1.2.840.10008.5.1.4.1.1.7.2"),
     }
     (tmp_path / "broken.dcm").write_bytes(b"no header")
     search = search_radiographs([tmp_path])
@@ -113,6 +114,7 @@ def test_what_is_no_radiograph_is_listed_with_its_reason(tmp_path, radiograph):
         "report.dcm": "no pixels",
         "slice.dcm": "not a radiograph (modality CT)",
         "sheet.dcm": "a secondary capture",
+        "film.dcm": "a secondary capture",
     }
     # What a person names is not passed over.
     again = search_radiographs([tmp_path, bad["slice.dcm"]])
@@ -121,7 +123,7 @@ def test_what_is_no_radiograph_is_listed_with_its_reason(tmp_path, radiograph):
     for path in tmp_path.iterdir():
         if path.name not in bad:
             path.unlink()
-    with pytest.raises(InputError, match="without radiographs, with 3 DICOM files that are none"):
+    with pytest.raises(InputError, match="without radiographs, with 4 DICOM files that are none"):
         find_radiographs([tmp_path])
 
 
