@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from monai_tasks.cli import _radiographs_preprocess
+from monai_tasks.cli import _radiographs_import, _radiographs_preprocess
 
 
 @click.group("radiographs")
@@ -12,4 +12,5 @@ def command() -> None:
     """Make a clean data set of radiographs."""
 
 
+command.add_command(_radiographs_import.command)
 command.add_command(_radiographs_preprocess.command)

@@ -39,7 +39,7 @@ COLUMNS = (
     "patient",  # pseudonym
     "series",  # number of order, no identifier
     "instance",
-    "frame",  # from 0; empty where a file held one image
+    "frame",  # from 1; empty where a file held one image
     "part",  # of an image that was split
     "body_part",
     "view_position",
@@ -205,7 +205,7 @@ def new_study(folder: str | Path) -> Iterator[Path]:
     """Fill the folder of a study under another name and rename it when the block ends well.
 
     Args:
-        folder: of the study; an older one is replaced.
+        folder: of the study; an older one is replaced. Where nothing is put into it, there is none afterwards.
 
     Yields:
         An empty folder beside it, for the images and, by `write_study`, their rows. It begins with a dot.
@@ -217,7 +217,8 @@ def new_study(folder: str | Path) -> Iterator[Path]:
         yield temporary
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        if any(temporary.iterdir()):
+            os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

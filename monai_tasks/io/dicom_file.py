@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
+from pydicom import config, dcmread
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import JPEGExtended12Bit
@@ -20,6 +24,10 @@ try:
     get_decoder(JPEGExtended12Bit).add_plugin("monai_tasks", ("monai_tasks.io.jpeg_extended", "decode_frame"))
 except ImportError:  # pydicom 2, which MONAI Label needs, takes no decoders
     pass
+
+# They log a traceback for each decoder that does not take a file; `decode` says in words when none does.
+for _name in ("pydicom.pixels", "openjpeg"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -66,6 +74,40 @@ def read_grey(path: Path) -> FileDataset:
     if syntax.is_compressed and syntax.is_retired:
         raise InputError(path, f"pixels in a retired compression ({syntax.name})", "a compression in use")
     return dataset
+
+
+def read_header(path: Path) -> FileDataset:
+    """Read a file up to its pixels.
+
+    Args:
+        path: a DICOM file.
+
+    Returns:
+        Its header.
+
+    Raises:
+        InputError: if it is missing, empty, damaged or no DICOM.
+    """
+    check_content(path, "a DICOM file")
+    try:
+        return dcmread(path, stop_before_pixels=True)
+    except InvalidDicomError as cause:
+        raise InputError(path, "a file without the DICOM marker", "a DICOM file") from cause
+    except DECODING_ERRORS as cause:
+        raise InputError(path, "a DICOM header that cannot be read", "a complete DICOM file") from cause
+
+
+@contextmanager
+def unchecked_values() -> Iterator[None]:
+    """Read headers without warnings of values that are not as DICOM has them: they hold the values themselves."""
+    before = config.settings.reading_validation_mode
+    config.settings.reading_validation_mode = config.IGNORE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        config.settings.reading_validation_mode = before
 
 
 def _is_grey(dataset: FileDataset) -> bool:

@@ -64,22 +64,24 @@ def read_radiograph(path: str | os.PathLike[str], frame: int = 0) -> Radiograph:
         InputError: if the file cannot be read or decoded, has colours, has no such frame, or all pixels are equal.
     """
     for number, radiograph in enumerate(read_frames(path)):
+        if number == frame and isinstance(radiograph, InputError):
+            raise radiograph
         if number == frame:
             return radiograph
     raise InputError(path, f"no frame {frame} among {number + 1}", f"a frame from 0 to {number}")
 
 
-def read_frames(path: str | os.PathLike[str]) -> Iterator[Radiograph]:
+def read_frames(path: str | os.PathLike[str]) -> Iterator[Radiograph | InputError]:
     """Read the images of a file one by one; the file is decoded once.
 
     Args:
         path: as for `read_radiograph`.
 
     Yields:
-        The radiographs in the order of the frames.
+        The radiographs in the order of the frames; in place of a frame that shows nothing, the error that says so.
 
     Raises:
-        InputError: as `read_radiograph` does.
+        InputError: if the file cannot be read or decoded, or has colours.
     """
     path = Path(path)
     if not is_dicom_file(path):
@@ -90,7 +92,12 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Radiograph]:
     header = header_of(dataset)
     stored = decode(path, dataset)
     for values in stored:
-        yield Radiograph(shades(path, dataset, values), len(stored), header)
+        try:
+            pixels = shades(path, dataset, values)
+        except InputError as error:
+            yield error
+        else:
+            yield Radiograph(pixels, len(stored), header)
 
 
 def _read_picture(path: Path) -> tuple[np.ndarray, int]:

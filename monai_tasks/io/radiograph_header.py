@@ -72,7 +72,7 @@ def header_of(dataset: Dataset) -> RadiographHeader:
         PrimaryAnatomicStructureSequence; the view is ViewPosition, or else the name of the code of
         ViewCodeSequence. Descriptions and protocol names are not read: people write anything into them.
     """
-    personal = frozenset(_personal_parts(dataset))
+    personal = personal_parts(dataset)
     body_part = _text(dataset, "BodyPartExamined")
     for sequence in ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence"):
         body_part = body_part or _code_meaning(dataset, sequence)
@@ -94,20 +94,34 @@ def without_personal(text: str, personal: Iterable[str]) -> str:
 
     Args:
         text: free text.
-        personal: parts of names, identifiers and dates, as `plain` writes them.
+        personal: as `personal_parts` gives it.
 
     Returns:
         The text without blanks around it and in a row.
     """
     text = " ".join(text.split())
-    words = plain(text).split()
-    joined, numbers = "".join(words), "".join(re.findall(r"\d", text))
+    numbers = re.sub(r"\D", "", text)
     if not text.isprintable() or len(text) > _LONGEST_TEXT or _LONG_NUMBER.search(numbers):
         return ""
-    for part in personal:
-        if part in words or (len(part) >= _SHORTEST_PART and (part in joined or part in numbers)):
-            return ""
-    return text
+    return "" if holds_personal(text, personal) else text
+
+
+def holds_personal(text: str, personal: Iterable[str]) -> bool:
+    """Whether a text holds a part of what is personal: a short one as a word, a longer one anywhere.
+
+    Args:
+        text: any text, such as a file's name.
+        personal: as `personal_parts` gives it.
+
+    Returns:
+        True or False.
+    """
+    words = plain(text).split()
+    joined, numbers = "".join(words), re.sub(r"\D", "", text)
+    return any(
+        part in words or (len(part) >= _SHORTEST_PART and (part in joined or part in numbers))
+        for part in personal
+    )
 
 
 def plain(text: str) -> str:
@@ -116,8 +130,12 @@ def plain(text: str) -> str:
     return re.sub(r"[\W_]+", " ", "".join(one for one in letters if not unicodedata.combining(one))).strip()
 
 
-def _personal_parts(dataset: Dataset) -> Iterator[str]:
-    """The parts of all names, identifiers and birth dates of a header."""
+def personal_parts(dataset: Dataset) -> frozenset[str]:
+    """The parts of all names, identifiers and birth dates of a header, in the form that `plain` gives."""
+    return frozenset(_parts(dataset)) - {""}
+
+
+def _parts(dataset: Dataset) -> Iterator[str]:
     for keyword in (*_NAMES, *_IDENTIFIERS):
         words = plain(_text(dataset, keyword)).split()
         yield from words

@@ -118,6 +118,9 @@ def test_a_study_that_fails_leaves_nothing_and_keeps_an_older_one(tmp_path):
     assert len(radiographs.read_study(folder)) == 2
     add_study(tmp_path, "broken", "p1", "s1", images=1)
     assert sorted(path.name for path in folder.iterdir()) == ["S1_I0.png", "metadata.csv"]
+    with radiographs.new_study(folder):
+        pass
+    assert list(folder.parent.iterdir()) == []
 
 
 def test_folders_without_a_table_and_temporary_ones_are_no_studies(tmp_path):

@@ -1,0 +1,223 @@
+"""What is in a folder of mixed files: which of them are radiographs, and which belong together.
+
+Only headers are read here. Identifiers become pseudonyms where they are read, and go no further.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from tqdm import tqdm
+
+from monai_tasks.datasets.cases import walk
+from monai_tasks.datasets.radiograph_cases import MODALITIES, SECONDARY_CAPTURE
+from monai_tasks.io.dicom_file import DECODING_ERRORS, read_header, unchecked_values
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.formats import DICOM_SUFFIXES
+from monai_tasks.io.radiograph import PICTURE_SUFFIXES, is_dicom_file
+from monai_tasks.io.radiograph_header import holds_personal, personal_parts
+from monai_tasks.radiographs.processes import over_processes
+from monai_tasks.radiographs.pseudonyms import Pseudonyms
+
+_DIRECTORY = "1.2.840.10008.1.3.10"
+# Computed radiography, and digital X-ray for presentation and for processing.
+_PROJECTIONS = tuple(f"1.2.840.10008.5.1.4.1.1.1{further}" for further in ("", ".1", ".1.1"))
+# Images made by a workstation, a scanner of paper, a video signal, a screen or a drawing: all but a digitised film.
+_CAPTURED = ("DV", "DI", "WSD", "SD", "SI", "DRW", "SYN")
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_LIKE_UID = re.compile(r"\d+(\.\d+){4,}")
+_CHUNK = 64  # files whose headers one process reads at a time
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the archive.
+
+    Args:
+        file: below the archive's folder.
+        reason: why it is not used; empty where it may be.
+        study: pseudonym of the study.
+        patient: pseudonym of the patient.
+        series: pseudonym of the series.
+        instance: pseudonym of the image; copies of one image have one.
+        accession: pseudonym of the accession number.
+        place: series number and instance number, or infinity where the header tells none.
+        frames: how many images it holds.
+        hidden: which parts of `file` hold something personal.
+        state: size in bytes, and time of the last change.
+    """
+
+    file: str
+    reason: str = ""
+    study: str = ""
+    patient: str = ""
+    series: str = ""
+    instance: str = ""
+    accession: str = ""
+    place: tuple[float, float] = (float("inf"), float("inf"))
+    frames: int = 1
+    hidden: tuple[int, ...] = ()
+    state: tuple[int, int] = (0, 0)
+
+
+def scan(
+    source: Path,
+    pseudonyms: Pseudonyms,
+    exclude: Sequence[Path] = (),
+    jobs: int = 1,
+    progress: bool = True,
+) -> list[Entry]:
+    """Look at every file of an archive.
+
+    Args:
+        source: the archive.
+        pseudonyms: for identifiers.
+        exclude: files and folders that are passed over, as are names that begin with a dot.
+        jobs: how many processes read.
+        progress: show a progress bar where there is a terminal.
+
+    Returns:
+        The files, sorted by path.
+    """
+    left_out = {os.path.realpath(path) for path in exclude}
+    paths = (path for _, files in walk(source, left_out) for path in files)
+    paths = [path for path in paths if path.is_file() and os.path.realpath(path) not in left_out]
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    work = partial(look_at, source=source, pseudonyms=pseudonyms)
+    entries: list[Entry] = []
+    with tqdm(total=len(paths), unit="header", disable=None if progress else True) as bar:
+        for chunk, found in over_processes(work, chunks, jobs if len(chunks) > 1 else 1):
+            if isinstance(found, BaseException):
+                raise found
+            entries += found
+            bar.update(len(chunk))
+    return sorted(_hidden_alike(entries), key=lambda entry: entry.file)
+
+
+def look_at(paths: Sequence[Path], source: Path, pseudonyms: Pseudonyms) -> list[Entry]:
+    """The entries of some files of an archive, by their headers."""
+    with unchecked_values():
+        return [_entry(path, source, pseudonyms) for path in paths]
+
+
+def _entry(path: Path, source: Path, pseudonyms: Pseudonyms) -> Entry:
+    file, state = path.relative_to(source).as_posix(), path.stat()
+    entry = Entry(file, hidden=_hidden(file, None), state=(state.st_size, state.st_mtime_ns))
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return _of_picture(entry, pseudonyms)
+    try:
+        if not is_dicom_file(path):
+            return replace(entry, reason="not a radiograph (no DICOM, PNG or JPEG file)")
+        header = read_header(path)
+        return _of_header(entry, header, pseudonyms)
+    except InputError as error:
+        return replace(entry, reason=error.reason)
+    except DECODING_ERRORS:
+        return replace(entry, reason="a DICOM header that cannot be read")
+
+
+def _of_picture(entry: Entry, pseudonyms: Pseudonyms) -> Entry:
+    """A picture: its folder is the study, and nothing tells the patient, so each study counts as one."""
+    study = pseudonyms("folder", Path(entry.file).parent.as_posix())
+    return replace(entry, study=study, patient=study, instance=pseudonyms("file", entry.file))
+
+
+def _of_header(entry: Entry, header: Dataset, pseudonyms: Pseudonyms) -> Entry:
+    uids = [_text(header, keyword) for keyword in _UIDS]
+    study, series, instance = uids
+    study = pseudonyms("study", study) or pseudonyms("folder", Path(entry.file).parent.as_posix())
+    return replace(
+        entry,
+        reason=_no_radiograph(header),
+        study=study,
+        patient=_patient(header, pseudonyms) or study,
+        series=pseudonyms("series", series),
+        instance=pseudonyms("instance", instance) or pseudonyms("file", entry.file),
+        accession=pseudonyms("accession", _text(header, "AccessionNumber")),
+        place=(_number(header, "SeriesNumber"), _number(header, "InstanceNumber")),
+        frames=int(header.get("NumberOfFrames") or 1),
+        hidden=_hidden(entry.file, header),
+    )
+
+
+def _no_radiograph(header: Dataset) -> str:
+    """Why a file is no radiograph; empty where it is one."""
+    modality = _text(header, "Modality").upper()
+    told = modality if re.fullmatch("[A-Z]{2,16}", modality) else "not told"
+    stored_as = header.file_meta.get("MediaStorageSOPClassUID") if hasattr(header, "file_meta") else ""
+    if stored_as == _DIRECTORY:
+        return "not a radiograph (a directory of DICOM files)"
+    kind = _text(header, "SOPClassUID") or str(stored_as or "")
+    # Multi-frame secondary captures have a number more.
+    if kind == SECONDARY_CAPTURE or kind.startswith(f"{SECONDARY_CAPTURE}."):
+        return "secondary capture"
+    if _text(header, "ConversionType").upper() in _CAPTURED:
+        return "secondary capture"
+    if not (header.get("Rows") and header.get("Columns")):
+        return f"no pixels (modality {told})"
+    taken = modality in MODALITIES or (not modality and kind in _PROJECTIONS)
+    return "" if taken else f"not a radiograph (modality {told})"
+
+
+def _patient(header: Dataset, pseudonyms: Pseudonyms) -> str:
+    """By the patient's identifier; by name and birth date together where there is none."""
+    identifier, name, birth = (
+        _text(header, keyword) for keyword in ("PatientID", "PatientName", "PatientBirthDate")
+    )
+    if identifier:
+        return pseudonyms("patient", identifier)
+    return pseudonyms("person", f"{name.casefold()}\0{birth}") if name and birth else ""
+
+
+def _hidden(file: str, header: Dataset | None) -> tuple[int, ...]:
+    """Which parts of a path hold something personal, or an identifier as DICOM makes them."""
+    personal = frozenset() if header is None else personal_parts(header)
+    uids = [] if header is None else [uid for uid in (_text(header, keyword) for keyword in _UIDS) if uid]
+    return tuple(
+        number
+        for number, part in enumerate(file.split("/"))
+        if _LIKE_UID.search(part) or any(uid in part for uid in uids) or holds_personal(part, personal)
+    )
+
+
+def _hidden_alike(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Hide a folder's name for all that lies in it: a file without a header does not tell that it is personal."""
+    folders = {
+        tuple(entry.file.split("/")[: number + 1])
+        for entry in entries
+        for number in entry.hidden
+        if number < entry.file.count("/")
+    }
+    for entry in entries:
+        parts = entry.file.split("/")
+        above = {number for number in range(len(parts) - 1) if tuple(parts[: number + 1]) in folders}
+        yield replace(entry, hidden=tuple(sorted(above | set(entry.hidden)))) if above else entry
+
+
+def shown(entry: Entry, pseudonyms: Pseudonyms) -> str:
+    """The path of a file as it may be passed on: with a pseudonym for each part that holds something personal."""
+    parts = entry.file.split("/")
+    for number in entry.hidden:
+        suffix = Path(parts[number]).suffix
+        suffix = suffix if suffix.lower() in (*PICTURE_SUFFIXES, *DICOM_SUFFIXES) else ""
+        parts[number] = f"~{pseudonyms('path', parts[number])}{suffix}"
+    return "/".join(parts)
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    value = header.get(keyword)
+    return "" if value is None else str(value).strip()
+
+
+def _number(header: Dataset, keyword: str) -> float:
+    """A number of order; infinity where there is none, so that it comes last."""
+    try:
+        return float(header.get(keyword))
+    except (TypeError, ValueError):
+        return float("inf")
