@@ -16,9 +16,10 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_tasks.catalog import Bundle, find_bundles
-from monai_tasks.datasets import decathlon, ixi, knee_mhd
+from monai_tasks.datasets import decathlon, ixi, knee_mhd, radiographs
 from monai_tasks.phantoms.knee import GRIDS, knee
 from monai_tasks.phantoms.layouts import write_decathlon, write_ixi, write_knee_mhd
+from monai_tasks.phantoms.radiograph_archive import write_radiographs
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,33 @@ KNEE = {
         VOLUME,
     ),
 }
+
+
+def write_wrists(folder: Path) -> Path:
+    """Half of the studies broken, so that every part has both classes."""
+    return write_radiographs(folder, 24, size=(96, 64), broken_share=0.5)
+
+
+def wrists(**small: Any) -> Example:
+    """Generated wrists with settings that make a network small."""
+    small = {"size": [48, 32], **small}
+    training = {"max_epochs": 2, "batch_size": 4, "learning_rate": 0.001}
+    return Example(write_wrists, radiographs.datalist, "", None, training | small, small)
+
+
+WRIST = {
+    "": wrists(widen_factor=0.125),
+    "rx_lite": wrists(channels=[4] * 4),
+    "rx_large": wrists(channels=[4] * 8),
+    "rx_large_plain": wrists(channels=[4] * 3, blocks=3),
+}
 # By bundle, then by override config; an override without an example of its own is tried on the bundle's.
-EXAMPLES = {"hippocampus_mri_segmentation": HIPPOCAMPUS, "knee_mri_bone_segmentation": KNEE}
+EXAMPLES = {
+    "hippocampus_mri_segmentation": HIPPOCAMPUS,
+    "knee_mri_bone_segmentation": KNEE,
+    "wrist_xray_fracture_classification": WRIST,
+    "wrist_xray_fracture_study_classification": WRIST,
+}
 
 
 @dataclass(frozen=True)

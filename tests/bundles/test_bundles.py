@@ -42,7 +42,7 @@ TENSOR = {
         "format": TEXT,
         "modality": TEXT,
         "num_channels": {"type": "integer", "minimum": 1},
-        "spatial_shape": {"type": "array", "items": {"type": ["integer", "string"]}, "minItems": 2},
+        "spatial_shape": {"type": "array", "items": {"type": ["integer", "string"]}, "minItems": 1},
         "dtype": {"enum": ["float32"]},
         "value_range": {"type": "array", "items": {"type": "number"}},
         "is_patch_data": {"type": "boolean"},
@@ -202,7 +202,11 @@ def test_the_labels_are_contiguous_and_in_one_order(bundle):
     assert bundle.kind in ("segmentation", "classification")
     output = bundle.metadata["network_data_format"]["outputs"]["pred"]
     assert list(output["channel_def"]) == [str(number) for number in range(output["num_channels"])]
-    assert config(bundle, "train")["label_names"] == list(bundle.labels.values())
+    first, *others = output["channel_def"].values()
+    assert config(bundle, "train")["label_names"] == others
+    assert bundle.kind == "classification" or (
+        first == "background" and list(bundle.labels.values()) == others
+    )
 
 
 @pytest.mark.parametrize("name", RUN_IDS)
@@ -217,6 +221,14 @@ def test_training_and_inference_are_of_one_network(bundle):
     assert train["network_def"] == inference["network_def"]
     shared = train.keys() & inference.keys() - {"output_dir", "preprocessing", "initialize", "run"}
     assert {name for name in shared if train[name] != inference[name]} == set()
+
+
+def test_a_classification_ends_as_monai_label_needs_it(bundle):
+    """It adds transforms of its own that would need a segmentation's image."""
+    if bundle.kind != "classification":
+        pytest.skip("no classification")
+    last = config(bundle, "inference")["postprocessing"]["transforms"][-1]
+    assert last == {"_target_": "DeleteItemsd", "keys": ["image", "image_meta_dict"]}
 
 
 def test_configs_name_no_place_and_no_metadata(bundle):

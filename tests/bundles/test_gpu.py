@@ -136,8 +136,10 @@ def test_throughput_is_shown(bundle, trained, device, say):
     weights = bundle.weights if bundle.weights.is_file() else trained / "model.pt"
     engine = Engine(bundle, weights, device)
     image = bundle.metadata["network_data_format"]["inputs"]["image"]
-    size = list(parse(bundle, ["inference"], device, {}).get_parsed_content("inference_window"))
-    size += [SLICES] * (3 - len(size))  # a 2D network goes through the slices of a volume
+    size = image["spatial_shape"]
+    if bundle.kind == "segmentation":
+        size = list(parse(bundle, ["inference"], device, {}).get_parsed_content("inference_window"))
+        size += [SLICES] * (3 - len(size))  # a 2D network goes through the slices of a volume
     window = {"image": torch.randn(image["num_channels"], *size)}
     took = seconds(lambda: engine.predict(window), device)
-    say(f"{device}: {1 / took:.1f} windows of {'x'.join(map(str, size))} a second, {1000 * took:.1f} ms each")
+    say(f"{device}: {1 / took:.1f} inputs of {'x'.join(map(str, size))} a second, {1000 * took:.1f} ms each")

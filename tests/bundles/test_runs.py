@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -95,6 +96,21 @@ def prepared(bundle: Bundle, folder: Path, data: Path) -> Ran:
     return Ran(Bundle(Path(root)), cwd)
 
 
+def scores(folder: Path) -> dict[str, list[float]]:
+    """What MONAI's saver of classifications wrote: a row a case, its name and its probabilities."""
+    with open(folder / "predictions.csv", encoding="utf-8", newline="") as stream:
+        return {name: [float(value) for value in values] for name, *values in csv.reader(stream)}
+
+
+def of_studies(bundle: Bundle) -> bool:
+    return ConfigParser.load_config_file(bundle.config("train")).get("inputs") == "studies"
+
+
+def place(path: str) -> tuple[str, ...]:
+    """A radiograph's study and name: names alone come in several studies."""
+    return Path(path).parts[-2:]
+
+
 @pytest.fixture(scope="module")
 def trained(bundle, trial, tmp_path_factory) -> Ran:
     """The bundle after a short training, which had its data in its own folder."""
@@ -119,12 +135,25 @@ def test_evaluation_takes_the_weights_and_the_test_part(trained, trial):
         trained.cwd,
         ["-m", "monai.bundle"],
     )
-    raw = list((trained.bundle.root / "evaluation").glob("*_raw.csv"))
-    assert raw, said
-    rows = read_table(raw[0])
-    assert all(0 <= float(value) <= 1 for row in rows for name, value in row.items() if name != "filename")
-    expected = [item["image"] for item in json.loads(trial.datalist.read_text())["test"]]
-    assert [Path(row["filename"]).name for row in rows] == [Path(image).name for image in expected]
+    expected = json.loads(trial.datalist.read_text())["test"]
+    if trained.bundle.kind == "segmentation":
+        raw = list((trained.bundle.root / "evaluation").glob("*_raw.csv"))
+        assert raw, said
+        rows = read_table(raw[0])
+        values = [value for row in rows for name, value in row.items() if name != "filename"]
+        names = [Path(row["filename"]).name for row in rows]
+        assert names == [Path(item["image"]).name for item in expected]
+    else:
+        found = scores(trained.bundle.root / "evaluation")
+        values = [value for row in found.values() for value in row]
+        # Its data lie in the bundle's folder: the same names in another place.
+        names = {item["study"] if of_studies(trained.bundle) else place(item["image"]) for item in expected}
+        assert {name if of_studies(trained.bundle) else place(name) for name in found} == names
+        assert len(found) == len(names)
+        metrics = (trained.bundle.root / "evaluation" / "metrics.csv").read_text(encoding="utf-8")
+        assert {"val_auroc", "val_accuracy"} <= set(metrics.split())
+    assert values
+    assert all(0 <= float(value) <= 1 for value in values)
     assert list(trained.cwd.iterdir()) == []
 
 
@@ -157,6 +186,32 @@ def test_inference_predicts_what_the_batch_command_does(trained, trial, tmp_path
         np.testing.assert_array_equal(np.asarray(alone.dataobj), np.asarray(together.dataobj))
         found += np.count_nonzero(np.asarray(alone.dataobj))
     assert found > 0
+    assert list(trained.cwd.iterdir()) == []
+
+
+def test_classification_gives_what_the_batch_command_does(trained, trial, tmp_path):
+    if trained.bundle.kind != "classification":
+        pytest.skip("no probabilities")
+    settings = trial.inference | {"dataset_dir": str(trial.images)}
+    run(trained.bundle, "run", ["inference"], settings, trained.cwd, ["-m", "monai.bundle"])
+    alone = scores(trained.bundle.root / "predictions")
+    batch = infer(
+        trained.bundle, trial.images, tmp_path, device="cpu", progress=False, settings=trial.inference
+    )
+    level = "study" if of_studies(trained.bundle) else "image"
+    rows = [row for row in read_table(batch.results) if row["level"] == level]
+    assert (batch.failed, batch.done) == (0, len(rows))
+    together = {
+        row["input"].partition(";")[0]: [
+            float(row[f"probability_{name}"]) for name in ("not_broken", "broken")
+        ]
+        for row in rows
+    }
+    assert together.keys() == alone.keys()
+    for name, values in together.items():
+        assert values == pytest.approx(alone[name], abs=1e-4)
+        assert sum(values) == pytest.approx(1, abs=1e-4)
+    assert len({values[1] for values in together.values()}) > 1
     assert list(trained.cwd.iterdir()) == []
 
 
@@ -196,8 +251,6 @@ def test_an_override_config_trains_and_predicts(bundle, override, trial_of, tmp_
     assert summary.epochs == trial.settings["max_epochs"]
     changed = {key.partition("#")[0] for key in ConfigParser.load_config_file(bundle.config(override))}
     configs = [] if changed & {"train", "validate"} else [override]
-    if bundle.kind != "segmentation":
-        return
     batch = infer(
         bundle,
         trial.images,
@@ -214,6 +267,11 @@ def test_an_override_config_trains_and_predicts(bundle, override, trial_of, tmp_
         "label_names"
     ]
     row = read_table(batch.results)[0]
+    if bundle.kind == "classification":
+        assert [name for name in row if name.startswith("probability_")][1:] == [
+            f"probability_{name}" for name in names
+        ]
+        return
     assert [name for name in row if name.startswith("volume_ml_")] == [f"volume_ml_{name}" for name in names]
     for path in (batch.output / "predictions").iterdir():
         assert set(np.unique(np.asarray(nibabel.load(path).dataobj))) <= set(range(len(names) + 1))
