@@ -112,11 +112,21 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _build(name: str, part: dict[str, Any]) -> Step:
+    from pydoc import ErrorDuringImport  # what MONAI finds classes with
+
     from monai.bundle import ConfigParser
 
     try:
         step = ConfigParser(part).get_parsed_content()
-    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError) as cause:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        ImportError,
+        ErrorDuringImport,
+    ) as cause:
         root: BaseException = cause
         while root.__cause__ is not None:
             root = root.__cause__

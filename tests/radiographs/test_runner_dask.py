@@ -123,7 +123,7 @@ def test_a_worker_that_cannot_do_the_work_is_named(data, plug, tmp_path, schedul
 
 
 def test_a_cluster_that_is_not_there_is_named(scheduler):
-    with pytest.raises(ClusterError, match="no scheduler at 'tcp://127.0.0.1:9'"):
+    with pytest.raises(ClusterError, match=r"no scheduler at 'tcp://127\.0\.0\.1:9'"):
         next(over_cluster(abs, [1], "tcp://127.0.0.1:9", seconds=0.5))
     with pytest.raises(ClusterError, match="no scheduler at 'nonsense://x'"):
         next(over_cluster(abs, [1], "nonsense://x", seconds=0.5))
