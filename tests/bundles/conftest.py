@@ -155,8 +155,9 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
 def trial_of(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Trial]:
-    """Makes the trial of a bundle and an override config; each is written once."""
+    """Makes the trial of a bundle and an override config, once each; images that are alike are written once."""
     made: dict[tuple[str, str], Trial] = {}
+    written: dict[Callable[[Path], Path], Path] = {}
 
     def make(bundle: Bundle, override: str = "") -> Trial:
         assert bundle.name in EXAMPLES, f"{bundle.name}: add generated images for it to EXAMPLES"
@@ -165,7 +166,9 @@ def trial_of(
         if key not in made:
             example = examples[key[1]]
             folder = tmp_path_factory.mktemp("trial")
-            data = example.write(folder / "data")
+            if example.write not in written:
+                written[example.write] = example.write(folder / "data")
+            data = written[example.write]
             datalist = folder / "datalist.json"
             datalist.write_text(json.dumps(example.datalist(data)), encoding="utf-8")
             network = {"network_def": request.getfixturevalue(example.network)} if example.network else {}

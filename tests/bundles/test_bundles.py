@@ -234,7 +234,7 @@ def test_a_classification_ends_as_monai_label_needs_it(bundle):
 def test_configs_name_no_place_and_no_metadata(bundle):
     for name in bundle.configs:
         for text in strings(config(bundle, name)):
-            assert "_meta_" not in text  # MONAI Label does not load the metadata
+            assert not re.search(r"(^|[@%#:])_meta_\b", text)  # MONAI Label does not load the metadata
             # A text that begins with a folder of some machine; what is added to another path may begin with a slash.
             assert not re.search(r"(^|(?<!\+ )['\"])(/|~|[A-Z]:\\)", text), f"{name}: {text}"
             assert not text.startswith("scripts."), f"{name}: {text}"
