@@ -61,7 +61,7 @@ class Look:
         scatter: share of scattered radiation.
         blur: deviation of the detector's blur in mm.
         floor: absorption shown as black.
-        ceiling: absorption shown as white, relative to the densest 0.5 per cent.
+        ceiling: absorption shown as white, relative to what 97 per cent of the field stay below.
         gamma: of the grey scale.
         heel: relative change of the exposure from one edge to the other, down and across.
         grid: strength and period in pixels of the anti-scatter grid's lines; 0 for none.
@@ -106,7 +106,7 @@ class Look:
             scatter=float(rng.uniform(0.08, 0.4)),
             blur=float(rng.uniform(0.1, 0.3)),
             floor=float(rng.uniform(-0.1, 0.2)),
-            ceiling=float(rng.uniform(1.0, 1.35)),
+            ceiling=float(rng.uniform(1.05, 1.45)),
             gamma=float(rng.uniform(0.75, 1.3)),
             heel=tuple(rng.normal(0, 0.06, 2).tolist()),
             grid=(
@@ -156,7 +156,7 @@ def expose(rng: np.random.Generator, absorption: np.ndarray, spacing: float, loo
     if look.background:
         density += look.background * (1 + _patches(rng, shape))
     shown = density[::4, ::4] if inside is None else density[::4, ::4][inside[::4, ::4] > 1]
-    bright = np.quantile(shown if shown.size else density, 0.995)
+    bright = np.quantile(shown if shown.size else density, 0.97)
     grey = (density - look.floor) / max(look.ceiling * bright - look.floor, 0.2)
     grey = np.clip(grey, 0, 1) ** np.float32(look.gamma)
     if inside is not None and look.collimation.frame is not None:

@@ -198,7 +198,7 @@ def project(
     """
     side, up = grid.points()
     broken = fracture.seen(person, view) if fracture is not None else None
-    swelling = 1.0 if fracture is None else 1.0 + 0.06 * fracture.severity
+    swelling = 0.0 if fracture is None else 0.08 * fracture.severity
     absorption = _flesh(person, view, grid, broken, swelling)
     mask = np.zeros(grid.shape, bool)
     texture = _texture(rng, grid, person.coarseness)
@@ -230,20 +230,24 @@ def _carries(broken: str, bone: Placed) -> bool:
 
 
 def _flesh(person: Person, view: str, grid: Grid, broken: Break | None, swelling: float) -> np.ndarray:
-    """Absorption of the soft tissue, which is smooth: drawn on a coarse grid. It follows a fragment smoothly."""
+    """Absorption of the soft tissue, which is smooth: drawn on a coarse grid.
+
+    It follows a fragment smoothly and is wider around the fracture by the share `swelling`.
+    """
     coarse = grid.reduced(max(int(FLESH / grid.spacing), 1))
     side, up = coarse.points()
     if broken is not None:
+        swollen = 1 + np.float32(swelling) * np.exp(-(((up - np.float32(broken.point[1])) / 35) ** 2))
         share = 0.5 + 0.5 * np.tanh(broken.beyond(side, up) / 16)
         side_before, up_before = broken.back(side, up)
-        side, up = side + share * (side_before - side), up + share * (up_before - up)
+        side, up = (side + share * (side_before - side)) / swollen, up + share * (up_before - up)
     fat = np.zeros(coarse.shape, np.float32)
     muscle = np.zeros(coarse.shape, np.float32)
     for piece in person.skin[view]:
         window = coarse.window(piece.box(), 8.0)
         if not fat[window].size:
             continue
-        outer, inner = piece.thickness(side[window] / np.float32(swelling), up[window])
+        outer, inner = piece.thickness(side[window], up[window])
         fat[window] = np.maximum(fat[window], outer + inner)
         muscle[window] = np.maximum(muscle[window], inner)
     return enlarge(FAT * fat + (MUSCLE - FAT) * muscle, grid.shape).copy()
