@@ -1,0 +1,126 @@
+"""`monai-tasks evaluate` for classifications: what is printed, how it ends, which options are refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from classification_tables import items, row, study_rows, write_bundle, write_datalist, write_results
+from click.testing import CliRunner
+
+from monai_tasks.cli import main
+
+STUDIES = {"a": ([0.9, 0.6], 1), "b": ([0.8], 1), "c": ([0.7, 0.1], 0), "d": ([0.2], 0)}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "monai_tasks.evaluation.curves.save", lambda figure, path: None
+    )  # it takes most of the time
+    bundle = write_bundle(tmp_path / "thing_classification")
+    rows = [
+        one for name, (values, _) in STUDIES.items() for one in study_rows(tmp_path / "data", name, values)
+    ]
+    write_results(tmp_path / "out", rows)
+    listed = [one for name, (values, label) in STUDIES.items() for one in items(name, len(values), label)]
+    write_datalist(tmp_path / "data", validation=listed[:4], test=listed)
+
+    def run(*words, predictions="out", references="data/datalist.json", bundle=bundle):
+        paths = {"--predictions": predictions, "--references": references, "-o": "result"}
+        options = [word for name, path in paths.items() for word in (name, str(tmp_path / path))]
+        return CliRunner().invoke(main, ["evaluate", str(bundle), *options, *words])
+
+    return run
+
+
+def test_figures_counts_and_the_page_are_printed(run, tmp_path):
+    result = run("--by", "study")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("image: AUROC 0.889, 95 % interval ")
+    assert "; accuracy 0.833, 95 % interval " in lines[0]
+    assert [line.split(": AUROC")[0] for line in lines[:4]] == [
+        "image",
+        "study, results",
+        "study, at least one",
+        "study, majority",
+    ]
+    assert lines[4:] == [
+        "6 cases compared, 0 failed, 0 without a reference",
+        str(tmp_path / "result" / "report.html"),
+    ]
+    assert run("-q").stdout == ""
+
+
+def test_the_threshold_and_the_difference_are_printed(run, tmp_path):
+    result = run("--choose-threshold", "youden")
+    assert result.exit_code == 0, result.output
+    assert (
+        "operating point 0.7500 by youden: sensitivity 0.667, specificity 1.000 on 4 cases" in result.stdout
+    )
+    assert json.loads((tmp_path / "result" / "operating_point.json").read_text())[
+        "threshold"
+    ] == pytest.approx(0.75)
+    result = run("--compare", str(tmp_path / "out"))
+    assert (
+        "difference, study, majority less majority: AUROC 0.000, 95 % interval 0.000 to 0.000"
+        in result.stdout
+    )
+    assert "difference, image: accuracy 0.000" in result.stdout
+
+
+def test_a_failed_case_is_named_and_ends_with_1(run, tmp_path):
+    write_results(
+        tmp_path / "out",
+        [
+            row("a_0", 0.9, image=tmp_path / "data" / "a" / "a_0.png"),
+            row("b_0", None, image=tmp_path / "data" / "b" / "b_0.png"),
+        ],
+    )
+    result = run("--part", "validation")
+    assert result.exit_code == 1
+    assert "failed: image b_0: infer: a damaged file" in result.stderr
+    assert "failed: image c_0: no prediction" in result.stderr
+    assert "1 cases compared, 3 failed" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--choose-threshold", "best"], "rule 'best'; expected youden, or sensitivity:X"),
+        (["--choose-threshold", "youden", "--part", "test"], "expected the validation part"),
+        (["--part", "all"], "'all' is not one of"),
+        (["--by", "metal"], "no column or key 'metal'"),
+        (["--images", "."], "--images: for bundles of kind segmentation"),
+        (["--config", "t1t2", "--set", "a=1"], "--config, --set: for bundles of kind segmentation"),
+        (["--compare", "/absent"], "does not exist"),
+    ],
+)
+def test_wrong_words_end_with_2(run, words, message):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_options_of_classifications_are_refused_for_segmentations(run, example_bundle):
+    for words in (["--part", "test"], ["--by", "x"], ["--choose-threshold", "youden"], ["--compare", "."]):
+        result = run(*words, bundle=example_bundle)
+        assert result.exit_code == 2
+        text = (
+            f"{words[0]}: for bundles of kind classification; organ_mri_segmentation is of kind segmentation"
+        )
+        assert text in " ".join(result.stderr.split())
+
+
+def test_a_classification_is_evaluated_without_torch(run, tmp_path):
+    paths = ["--predictions", "out", "--references", "data/datalist.json", "-o", "result"]
+    words = ["monai-tasks", "evaluate", "thing_classification", *paths, "-q"]
+    code = f"import sys; sys.argv = {words}\nfrom monai_tasks.cli import main\nmain(standalone_mode=False)\n"
+    code += "print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False"]
