@@ -12,9 +12,11 @@ LONGEST = 256  # pixels, of the longer side of the reduced copy
 FRAMES = 3  # nested frames and collimators that are taken off, at most
 SAME = 0.04  # of the range of intensities; a frame varies by less
 CONVEX = 0.9  # share of its convex hull that the field inside a frame fills, at least
+ONE = 0.9  # share of what lies inside a frame that is in one piece, at least
 SMALLEST_FIELD = 0.1  # of the image; what is smaller is no field
 RECTANGLE = 0.91  # share of the rectangle around it that a mask fills, at least, to be one
 TWO_HEAPS = 0.8  # share of the variance of dark pixels that two classes explain, at least, to be two
+ONE_HEAP = 0.7  # share at which two classes are one heap: all that the frame leaves is body
 SMALLEST_HEAP = 0.08  # of the dark pixels
 THIN = 0.45  # of the way from the background to Otsu's threshold, at least, that the body is brighter
 NOISE = 4.0  # of the background's robust deviation, likewise
@@ -71,6 +73,9 @@ def exposed_field(small: np.ndarray) -> np.ndarray:
         if inside is None:
             break
         field = inside
+        # In a frame lies a rectangle. What is none is the body, of which nothing is taken off.
+        if not is_rectangle(field):
+            break
     if field.all():
         return field
     inner = ndimage.binary_erosion(field, iterations=STEEP)
@@ -90,7 +95,11 @@ def _inside_frame(even: np.ndarray, field: np.ndarray) -> np.ndarray | None:
         region = field & (abs(even - np.median(values)) < SAME)
         labels, _ = ndimage.label(region)
         region = np.isin(labels, np.unique(labels[rim & region]))
-        rest = largest_component(field & ~ndimage.binary_opening(region, iterations=1))
+        left = field & ~ndimage.binary_opening(region, iterations=1)
+        rest = largest_component(left)
+        # A frame leaves one field. What leaves several is a limb across the image.
+        if rest.sum() < ONE * left.sum():
+            continue
         if not SMALLEST_FIELD * field.size < rest.sum() < field.sum() - 0.02 * field.size:
             continue
         rest = ndimage.binary_fill_holes(ndimage.binary_opening(rest, iterations=2))
@@ -171,6 +180,8 @@ def body(small: np.ndarray, field: np.ndarray | None = None) -> np.ndarray:
     threshold, explained = otsu(values)
     if not explained:
         return np.zeros(small.shape, bool)
+    if framed and explained < ONE_HEAP and not field.all():
+        return field
     below = values[values <= threshold]
     lower, two_heaps = otsu(below)
     if two_heaps > TWO_HEAPS and (below > lower).mean() > SMALLEST_HEAP:

@@ -21,7 +21,9 @@ ALL = (slice(None), slice(None))
 SEAM = 0.06  # of the width of the image; a seam is narrower
 EVEN = 0.06  # of the range of intensities; along a seam they vary by less
 EXTREME = 0.08  # of the range, from black or white, within which a seam lies
-CONTRAST = 0.12  # of the range; across a seam they vary by more, somewhere
+CONTRAST = (
+    0.12  # of the range, by which a seam differs from most pixels beside it; a gap between fingers does not
+)
 INNER = 0.12  # of the image beside its edges in which no seam is looked for
 MARGIN = 0.03  # of the image that is kept around a part
 WORN = (0.2, 0.35, 0.5)  # of the half width of a limb, that is worn off to see whether it is two
@@ -86,7 +88,7 @@ def _seam(pixels: np.ndarray) -> tuple[int, int] | None:
     if high <= low:
         return None
     sample = (sample - low) / (high - low)
-    bottom, middle, top = np.percentile(sample, (5, 50, 95), axis=0)
+    bottom, middle, top = np.percentile(sample, (1, 50, 99), axis=0)
     even = top - bottom < EVEN
     # Apart: a white seam often lies beside an even black background.
     dark, count = ndimage.label(even & (middle < EXTREME))
@@ -101,7 +103,7 @@ def _seam(pixels: np.ndarray) -> tuple[int, int] | None:
             continue
         line = middle[first:last].mean()
         contrast = min(
-            np.percentile(abs(sample[:, neighbour] - line), 80)
+            np.median(abs(sample[:, neighbour] - line))
             for neighbour in (max(first - beside, 0), min(last + beside, width - 1))
         )
         if contrast > CONTRAST and (best is None or contrast > best[0]):
