@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from monai_tasks.catalog import Bundle
+from monai_tasks.experiments.label_classes import SUFFIX
 from monai_tasks.experiments.label_copy import LabelError, Offer, is_kept, notes, prepare, write
 
 APP = "monaibundle"
@@ -23,7 +24,8 @@ MODULES = ("monailabel", "torchvision")
 # Above these, MONAI Label 0.8.5 fails in use rather than at its installation. The extra `label` repeats them.
 BELOW = {"monai": (1, 6), "numpy": (2,), "pydicom": (3,), "dicomweb-client": (0, 60), "pynetdicom": (3,)}
 INSTALL = "pip install 'monai_tasks[label]', in an environment of its own"
-FILE_PATTERNS = ["*.nii.gz", "*.nii", "*.nrrd", "*.mha", "*.mhd"]
+FILE_PATTERNS = ("*.nii.gz", "*.nii", "*.nrrd", "*.mha", "*.mhd")
+RADIOGRAPH_PATTERNS = ("*.png", "*.jpg", "*.jpeg", "*.dcm", f"*{SUFFIX}")
 DICOM_MODALITIES = {"MR", "CT", "PT", "US", "CR", "DX"}
 DCMQI_TOOL = "itkimage2segimage"
 
@@ -114,16 +116,26 @@ def dicom_modality(bundles: Sequence[Bundle]) -> str | None:
     return found.pop() if len(found) == 1 and found <= DICOM_MODALITIES else None
 
 
-def server_settings(app: Path, modality: str | None) -> dict[str, str]:
+def file_patterns(bundles: Sequence[Bundle]) -> tuple[str, ...]:
+    """The names of the files that the bundles take from a folder, and of labels that are no images."""
+    configs = [json.loads(bundle.config("inference").read_text(encoding="utf-8")) for bundle in bundles]
+    kinds = {config.get("inputs", "volumes") == "volumes" for config in configs}
+    return (FILE_PATTERNS if True in kinds else ()) + (RADIOGRAPH_PATTERNS if False in kinds else ())
+
+
+def server_settings(
+    app: Path, modality: str | None, patterns: Sequence[str] = FILE_PATTERNS
+) -> dict[str, str]:
     """MONAI Label's settings as environment variables.
 
     Args:
         app: the app folder, which also holds what is fetched from a DICOMweb address or sent by a client.
         modality: what to search for at a DICOMweb address; None for all series.
+        patterns: the names of the files to take from a folder.
     """
     return {
         "MONAI_LABEL_TRACKING_ENABLED": "false",
-        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps(FILE_PATTERNS),
+        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps(list(patterns)),
         "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(app / "dicom"),
         "MONAI_LABEL_DICOMWEB_SEARCH_FILTER": json.dumps({"Modality": modality} if modality else {}),
         "MONAI_LABEL_SESSION_PATH": str(app / "sessions"),

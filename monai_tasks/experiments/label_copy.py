@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_tasks.catalog import Bundle
+from monai_tasks.experiments.label_classes import reading_labels
 from monai_tasks.io.files import atomic_path, sha256, write_json
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ FOLDERS = ("configs", "docs", "models")
 MERGED = ("train", "inference")
 RECORD = "served.json"
 GUARD = "monai_tasks.experiments.label_untrained.RefuseUntrained"
+CLASSIFICATION = "classification"
 
 
 class LabelError(ValueError):
@@ -193,6 +195,8 @@ def write(offer: Offer, content: Content | None, copy: Path) -> None:
             _write_content(content, copy, temporary, bundle.name)
         for name in MERGED:
             _fit_to_clients(copy / "configs" / f"{name}.json")
+        if bundle.kind == CLASSIFICATION:
+            _fit_to_label_files(copy)
         begun = {"begun": sha256(temporary), "is_trained": is_trained}
         write_json(copy / RECORD, offer.record | begun)
 
@@ -214,9 +218,22 @@ def _named(metadata: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
     changed = json.loads(json.dumps(metadata))
     changed["network_data_format"]["outputs"]["pred"] |= {
         "num_channels": len(names) + 1,
-        "channel_def": {str(value): name for value, name in enumerate(["background", *names])},
+        "channel_def": {str(value): name for value, name in enumerate([_first_class(metadata), *names])},
     }
     return changed
+
+
+def _first_class(metadata: Mapping[str, Any]) -> str:
+    """What the class is called that `label_names` leave out: of label maps the background."""
+    return metadata["network_data_format"]["outputs"]["pred"]["channel_def"].get("0", "background")
+
+
+def _fit_to_label_files(copy: Path) -> None:
+    """Let the training of a classification read the label files that MONAI Label gives it."""
+    file = copy / "configs" / "train.json"
+    channels = Bundle(copy).metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+    names = [channels[str(value)] for value in sorted(map(int, channels))]
+    write_json(file, reading_labels(json.loads(file.read_text(encoding="utf-8")), names))
 
 
 def _guarded(inference: Mapping[str, Any], initial: str, name: str) -> dict[str, Any]:

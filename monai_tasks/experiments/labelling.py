@@ -22,6 +22,7 @@ from monai_tasks.catalog import Bundle
 from monai_tasks.experiments.label_app import (
     check_installation,
     dicom_modality,
+    file_patterns,
     keep_from_downloading,
     prepare_app,
     server_settings,
@@ -105,7 +106,8 @@ class LabelServer:
         self.host = host
         self.port = free_port(host, port)
         wanted = dicom_modality(bundles) if modality == "auto" else modality
-        self.settings = server_settings(self.app, None if wanted == "all" else wanted)
+        wanted = None if wanted == "all" else wanted
+        self.settings = server_settings(self.app, wanted, file_patterns(bundles))
         weights, configs = weights or {}, configs or {}
         offers = [
             Offer(bundle, weights.get(bundle.name), tuple(configs.get(bundle.name, ()))) for bundle in bundles
