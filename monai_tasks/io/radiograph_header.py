@@ -131,8 +131,11 @@ def plain(text: str) -> str:
 
 
 def personal_parts(dataset: Dataset) -> frozenset[str]:
-    """The parts of all names, identifiers and birth dates of a header, in the form that `plain` gives."""
-    return frozenset(_parts(dataset)) - {""}
+    """The parts of all names, identifiers and birth dates of a header, in the form that `plain` gives.
+
+    Single letters are left out: they tell no person, and are in many texts.
+    """
+    return frozenset(part for part in _parts(dataset) if len(part) > 1)
 
 
 def _parts(dataset: Dataset) -> Iterator[str]:

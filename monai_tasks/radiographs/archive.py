@@ -5,6 +5,7 @@ Only headers are read here. Identifiers become pseudonyms where they are read, a
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -17,13 +18,15 @@ from tqdm import tqdm
 
 from monai_tasks.datasets.cases import walk
 from monai_tasks.datasets.radiograph_cases import MODALITIES, SECONDARY_CAPTURE
-from monai_tasks.io.dicom_file import DECODING_ERRORS, read_header, unchecked_values
+from monai_tasks.io.dicom_file import read_header, unchecked_values
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import DICOM_SUFFIXES
 from monai_tasks.io.radiograph import PICTURE_SUFFIXES, is_dicom_file
 from monai_tasks.io.radiograph_header import holds_personal, personal_parts
 from monai_tasks.radiographs.processes import over_processes
 from monai_tasks.radiographs.pseudonyms import Pseudonyms
+
+logger = logging.getLogger(__name__)
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
 # Computed radiography, and digital X-ray for presentation and for processing.
@@ -118,7 +121,8 @@ def _entry(path: Path, source: Path, pseudonyms: Pseudonyms) -> Entry:
         return _of_header(entry, header, pseudonyms)
     except InputError as error:
         return replace(entry, reason=error.reason)
-    except DECODING_ERRORS:
+    except Exception as error:  # whatever a damaged file does to the parser, it must not end the others
+        logger.debug("a header failed", exc_info=error)
         return replace(entry, reason="a DICOM header that cannot be read")
 
 

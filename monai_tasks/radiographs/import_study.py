@@ -147,6 +147,9 @@ def _frames(path: Path) -> Iterator[Radiograph | InputError]:
         yield from read_frames(path)
     except InputError as error:
         yield error
+    except Exception as error:  # whatever a damaged file does to a decoder, it must not end the others
+        logger.debug("a file failed", exc_info=error)
+        yield InputError(path, f"a file that ends in {type(error).__name__}", "a complete radiograph")
 
 
 def _row(

@@ -46,7 +46,7 @@ def radiograph(stored, bits=12, **fields):
     Args:
         stored: (rows, columns) or (frames, rows, columns), integers.
         bits: bits stored.
-        fields: more fields by keyword; None leaves one out that is there else.
+        fields: more fields by keyword; None leaves one out.
     """
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
@@ -62,10 +62,10 @@ def radiograph(stored, bits=12, **fields):
     dataset.BitsStored, dataset.HighBit = bits, bits - 1
     dataset.PixelRepresentation = int(stored.dtype.kind == "i")
     for keyword, value in fields.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
+        if value is not None:
             setattr(dataset, keyword, value)
+        elif keyword in dataset:
+            delattr(dataset, keyword)
     pixels = stored.astype(stored.dtype.newbyteorder("<")).tobytes()
     dataset.add_new("PixelData", "OW" if stored.itemsize > 1 else "OB", pixels + b"\0" * (len(pixels) % 2))
     return dataset
