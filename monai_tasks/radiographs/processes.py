@@ -46,7 +46,8 @@ def over_processes(
         Each task with its result or the error that it ended with, in the order in which they end.
     """
     if jobs == 1:
-        yield from ((task, work(task)) for task in tasks)
+        for task in tasks:
+            yield task, _done_here(work, task)
         return
     tasks = iter(tasks)
     with _one_thread_each():
@@ -59,6 +60,13 @@ def over_processes(
                 len(suspects),
             )
             yield from _one_by_one(work, suspects)
+
+
+def _done_here(work: Callable[[T], R], task: T) -> R | BaseException:
+    try:
+        return work(task)
+    except Exception as error:  # noqa: BLE001 as in other processes, one task's failure must not end the others
+        return error
 
 
 def _together(work: Callable[[T], R], tasks: Iterator[T], jobs: int) -> Iterator[tuple[T, R | BaseException]]:

@@ -26,7 +26,7 @@ from monai_tasks.radiographs.contact_sheet import write_sheets
 from monai_tasks.radiographs.journal import Journal
 from monai_tasks.radiographs.pipeline import Pipeline, load_pipeline
 from monai_tasks.radiographs.processes import over_processes
-from monai_tasks.radiographs.work import Result, Task, failure, process
+from monai_tasks.radiographs.work import Result, Task, failure, process, process_on_worker
 
 logger = logging.getLogger(__name__)
 
@@ -122,12 +122,13 @@ def preprocess(
     with Journal(output) as journal:
         _remove_leftovers(output)
         run = _Run(data, output, pipeline, journal, overwrite)
-        work = partial(process, steps=pipeline.steps)
         tasks = run.unfinished(folders)
         if scheduler:
+            work = partial(process_on_worker, steps=pipeline.steps)
             done = over_cluster(work, tasks, scheduler, partial(_check_worker, data, output, _version()))
         else:
-            done = over_processes(work, tasks, jobs or _cores())
+            work = partial(process, steps=pipeline.steps)
+            done = over_processes(work, tasks, min(jobs or _cores(), len(folders)))
         with tqdm(total=len(folders), unit="study", disable=None if progress else True) as bar:
             run.bar = bar
             for task, result in done:

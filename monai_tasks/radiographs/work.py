@@ -111,7 +111,6 @@ def process(task: Task, steps: Sequence[Step]) -> Result:
     Raises:
         OSError: if a folder cannot be written to, which may be the machine's fault.
     """
-    _compute_alone()
     started = time.perf_counter()
     folder = study_folder(task.output, task.label, task.study)
     if folder.exists():
@@ -135,6 +134,13 @@ def process(task: Task, steps: Sequence[Step]) -> Result:
     )
 
 
+def process_on_worker(task: Task, steps: Sequence[Step]) -> Result:
+    """Do the same in a process that others have set up, and whose other threads do other studies meanwhile."""
+    if "SimpleITK" in sys.modules:
+        sys.modules["SimpleITK"].ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    return process(task, steps)
+
+
 def _write(study: Study, output: Path) -> None:
     """Write the folder of a study. Images whose pixels no step changed are copied as files."""
     folder = study_folder(output, study.label, study.name)
@@ -150,9 +156,3 @@ def _write(study: Study, output: Path) -> None:
             else:
                 write_png(place, image.pixels)
         write_study(temporary, [image.row for image in study.images])
-
-
-def _compute_alone() -> None:
-    """Keep ITK to one thread: as many studies as there are cores are under way."""
-    if "SimpleITK" in sys.modules:
-        sys.modules["SimpleITK"].ProcessObject.SetGlobalDefaultNumberOfThreads(1)

@@ -172,6 +172,13 @@ def test_a_study_that_kills_every_process_is_given_up(data, plug, tmp_path):
     assert [row["study"] for row in read_rejected(output)] == ["S2"]
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_of_one_task_is_given_and_the_others_are_done(jobs):
+    done = dict(over_processes(int, ["1", "x", "3"], jobs))
+    assert isinstance(done.pop("x"), ValueError)
+    assert done == {"1": 1, "3": 3}
+
+
 def test_only_a_few_tasks_are_taken_ahead():
     taken, given = [], 0
     tasks = (taken.append(number) or number for number in range(40))

@@ -1,0 +1,206 @@
+"""Seconds an image and core from DICOM files to a clean data set, beside the plain way of doing the same.
+
+The images are generated wrists of 2500x3000 pixels in all the ways in which a hospital's files are stored; some are
+turned, inverted, or show both arms. Both ways do the same work: decoding, grey values, 16-bit PNG, choice of the body
+part, inversion, one image for each arm, rotation. The plain way is one process, with a pass over the disk for each
+step, PNG as Pillow writes it, masks at full size, and SciPy's rotation by cubic splines.
+
+Beside the seconds stand those of the processor, which other work on the machine changes less.
+
+    python benchmarks/radiographs.py               everything, for the table in the documentation
+    python benchmarks/radiographs.py --studies 4 --jobs 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pydicom import dcmread
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.uid import UID
+from scipy import ndimage
+
+from monai_tasks.io.radiograph import read_radiograph
+from monai_tasks.io.tables import read_table
+from monai_tasks.phantoms.radiograph_archive import ARCHIVE, LABELS, TRUTH, write_archive
+from monai_tasks.radiographs.importing import import_archive
+from monai_tasks.radiographs.pipeline import load_pipeline
+from monai_tasks.radiographs.processes import over_processes
+from monai_tasks.radiographs.runner import preprocess
+
+AIM = 0.5  # seconds an image and core, for import and pipeline together
+
+
+def timed(way: Callable[[], object]) -> tuple[float, float]:
+    """Seconds that something takes, and those of the processors, in this process and in those that it starts."""
+    before = time.perf_counter(), processor()
+    way()
+    return time.perf_counter() - before[0], processor() - before[1]
+
+
+def processor() -> float:
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def plain_import(source: Path, output: Path) -> None:
+    for number, path in enumerate(sorted(path for path in source.rglob("*") if path.is_file())):
+        dataset = dcmread(path)
+        frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
+        for index, frame in enumerate(frames):
+            values = apply_voi_lut(apply_modality_lut(frame, dataset), dataset).astype(np.float64)
+            values = (values - values.min()) / (values.max() - values.min())
+            if dataset.PhotometricInterpretation == "MONOCHROME1":
+                values = 1 - values
+            save((65535 * values).astype(np.uint16), output / f"{number}_{index}.png")
+
+
+def plain_filter(pixels: np.ndarray) -> list[np.ndarray]:
+    return [pixels]
+
+
+def plain_inversion(pixels: np.ndarray) -> list[np.ndarray]:
+    corners = pixels[:: pixels.shape[0] - 1, :: pixels.shape[1] - 1]
+    return [65535 - pixels if corners.mean() >= 100 * 257 else pixels]
+
+
+def plain_parts(pixels: np.ndarray) -> list[np.ndarray]:
+    labels, count = ndimage.label(pixels > otsu(pixels))
+    sizes = ndimage.sum_labels(np.ones(labels.shape), labels, range(1, count + 1))
+    boxes = ndimage.find_objects(labels)
+    large = [box for box, size in zip(boxes, sizes, strict=True) if size >= 0.05 * pixels.size]
+    return [pixels[box] for box in large] if len(large) > 1 else [pixels]
+
+
+def plain_alignment(pixels: np.ndarray) -> list[np.ndarray]:
+    mask = pixels > otsu(pixels)
+    mask = ndimage.binary_opening(ndimage.binary_closing(mask, iterations=3), iterations=3)
+    places = np.argwhere(mask)
+    _, axes = np.linalg.eigh(np.cov(places.T))
+    down, right = axes[:, 1]
+    degrees = (np.degrees(np.arctan2(right, -down)) + 90) % 180 - 90
+    return [ndimage.rotate(pixels, degrees, order=3)]
+
+
+def otsu(pixels: np.ndarray) -> float:
+    counts, edges = np.histogram(pixels, bins=256)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below, above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
+    low = np.cumsum(counts * centres) / np.maximum(below, 1)
+    high = (np.cumsum((counts * centres)[::-1]) / np.maximum(np.cumsum(counts[::-1]), 1))[::-1]
+    spread = below[:-1] * above[1:] * (low[:-1] - high[1:]) ** 2
+    return float(centres[spread.argmax()])
+
+
+def plain_pass(source: Path, output: Path, step: Callable[[np.ndarray], list[np.ndarray]]) -> None:
+    """Read every image, take it through one step, and write it."""
+    for path in sorted(source.glob("*.png")):
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture).astype(np.uint16)
+        for number, part in enumerate(step(pixels)):
+            save(part, output / f"{path.stem}_{number}.png")
+
+
+def save(pixels: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+
+
+def plain_pipeline(source: Path, work: Path) -> None:
+    for step in (plain_filter, plain_inversion, plain_parts, plain_alignment):
+        plain_pass(source, work / step.__name__, step)
+        source = work / step.__name__
+
+
+def by_syntax(archive: Path, truth: list[dict[str, str]]) -> None:
+    """Print what reading a file takes: compression decides it."""
+    seconds = defaultdict(list)
+    for row in truth:
+        name = UID(row["transfer_syntax"]).name
+        frames = int(row["frames"])
+        path = archive / row["file"]
+        seconds[name].append(timed(lambda path=path: read_radiograph(path))[0] / frames)
+    for name, values in sorted(seconds.items()):
+        print(f"  reading {name:<48}{np.median(values):7.3f} s an image")
+
+
+def ready(number: int) -> int:
+    """Wait until all processes are there: work that imports what the pipeline does."""
+    for name in ("alignment", "work"):
+        import_module(f"monai_tasks.radiographs.{name}")
+    return number
+
+
+def show(name: str, images: int, jobs: int, seconds: float, processors: float) -> float:
+    print(f"  {name:<34}{seconds:9.2f} s {seconds * jobs / images:8.3f} s an image and core", end="")
+    print(f"{processors / images:9.3f} s of processor an image", flush=True)
+    return seconds * jobs / images
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=16)
+    parser.add_argument("--size", type=int, nargs=2, default=[3000, 2500], help="rows and columns")
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="keep the generated files here and use them again")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        source = chosen.folder or work / "source"
+        if not (source / TRUTH).is_file():
+            write_archive(
+                source, chosen.studies, chosen.seed, tuple(chosen.size), other_share=0.0, faults=False
+            )
+        truth = read_table(source / TRUTH)
+        images = sum(int(row["frames"]) for row in truth)
+        print(f"{os.cpu_count()} cores; {images} images of {chosen.size[1]}x{chosen.size[0]} pixels\n")
+        by_syntax(source / ARCHIVE, truth)
+        load_pipeline()  # what is imported once in a run is not part of an image's time
+        walls = {}
+        for jobs in chosen.jobs:
+            print(f"\n{jobs} process{'es' if jobs > 1 else ''}")
+            start = timed(lambda jobs=jobs: list(over_processes(ready, range(2 * jobs), jobs)))[0]
+            data, output = work / f"data{jobs}", work / f"out{jobs}"
+            imported = timed(
+                lambda data=data, jobs=jobs: import_archive(
+                    source / ARCHIVE, data, source / LABELS, jobs=jobs, progress=False
+                )
+            )
+            done = timed(
+                lambda data=data, output=output, jobs=jobs: preprocess(
+                    data, output, jobs=jobs, sheets=0, progress=False
+                )
+            )
+            total = show("import", images, jobs, *imported) + show("pipeline", images, jobs, *done)
+            print(
+                f"  together {total:.3f} s an image and core; aim {AIM}; start of the processes {start:.1f} s each"
+            )
+            walls[jobs] = imported[0] + done[0], start
+            shutil.rmtree(output)
+        for jobs in chosen.jobs[1:]:
+            (one, _), (more, start) = walls[chosen.jobs[0]], walls[jobs]
+            # The import starts them twice, to list files and to read them; the pipeline once.
+            ratios = one / more, one / (more - 3 * start)
+            print(f"\n{jobs} processes beside {chosen.jobs[0]}: ", end="")
+            print("{:.2f}x; {:.2f}x without their start".format(*ratios))
+        print("\nthe plain way, 1 process")
+        plain = show("import", images, 1, *timed(lambda: plain_import(source / ARCHIVE, work / "plain")))
+        plain += show("pipeline", images, 1, *timed(lambda: plain_pipeline(work / "plain", work)))
+        ours = walls[chosen.jobs[0]][0] * chosen.jobs[0] / images
+        print(f"  together {plain:.3f} s an image and core, {plain / ours:.1f}x ours")
+
+
+if __name__ == "__main__":
+    main()
