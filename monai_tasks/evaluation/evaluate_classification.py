@@ -129,6 +129,7 @@ def evaluate(
         },
         "without_subject": sum(not one.subject for one in known.chosen),
     }
+    (output / COMPARED).unlink(missing_ok=True)
     if compare is not None:
         others = find_pairs(read_predictions(compare, classes), known, len(classes)).rows
         statistics["comparison"] = _compared(rows, others, compare, resamples, seed)

@@ -11,7 +11,6 @@ from PIL import Image
 
 from monai_tasks.catalog import BundleError
 from monai_tasks.evaluation import curves
-from monai_tasks.evaluation.by_kind import evaluate as evaluate_any
 from monai_tasks.evaluation.evaluate_classification import evaluate
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.tables import read_table
@@ -323,18 +322,13 @@ def test_references_without_patients_are_told_of(run, tmp_path):
     assert "name no patient" not in run(predictions="out", output="named").page.read_text()
 
 
-def test_bundles_are_evaluated_by_their_kind(run, tmp_path, example_bundle):
-    paths = [tmp_path / name for name in ("thing_classification", "out", "data/datalist.json", "result")]
-    assert evaluate_any(*paths, by=["metal"], resamples=10, progress=False).done == 10
-    with pytest.raises(
-        ValueError, match="'images' for a bundle of kind classification; expected only part, by"
-    ):
-        evaluate_any(*paths, images=tmp_path)
-    with pytest.raises(ValueError, match="'part' for a bundle of kind segmentation; expected only images"):
-        evaluate_any(example_bundle, *paths[1:], part="test")
-    write_bundle(tmp_path / "thing_detection")
-    with pytest.raises(BundleError, match="kind 'detection'; expected segmentation or classification"):
-        evaluate_any(tmp_path / "thing_detection", *paths[1:])
-    write_bundle(tmp_path / "one_classification", CLASSES[:1])
-    with pytest.raises(BundleError, match="expected two or more"):
-        evaluate_any(tmp_path / "one_classification", *paths[1:])
+def test_a_bundle_of_one_class_is_refused(run, tmp_path):
+    bundle = write_bundle(tmp_path / "one_classification", CLASSES[:1])
+    with pytest.raises(BundleError, match="expected two or more, numbered from 0"):
+        evaluate(bundle, tmp_path / "out", tmp_path / "data" / "datalist.json", tmp_path / "result")
+
+
+def test_an_old_comparison_does_not_stay(run, tmp_path):
+    run(compare=tmp_path / "out")
+    run()
+    assert not (tmp_path / "result" / "comparison.csv").exists()
