@@ -45,6 +45,7 @@ def write_classification_page(
     rows: Sequence[Row],
     statistics: Statistics,
     plots: Sequence[tuple[str, str]],
+    matrices: Sequence[tuple[str, str]],
     errors: Sequence[tuple[str | None, str]],
 ) -> None:
     """Write the page.
@@ -53,18 +54,20 @@ def write_classification_page(
         path: the HTML file; pictures are linked relative to its folder.
         rows: of `predictions.csv`.
         statistics: the content of `summary.json`.
-        plots: path and caption of each.
+        plots: path and caption of each plot of curves.
+        matrices: the same of each confusion matrix.
         errors: path of a picture, or None, and caption of each error shown, worst first.
     """
     part = f", {statistics['part']} part" if statistics["part"] else ""
     subtitle = f"{statistics['bundle']} {statistics['bundle_version']}{part}"
-    write_page(path, "Evaluation", list(_sections(rows, statistics, plots, errors)), subtitle)
+    write_page(path, "Evaluation", list(_sections(rows, statistics, plots, matrices, errors)), subtitle)
 
 
 def _sections(
     rows: Sequence[Row],
     statistics: Statistics,
     plots: Sequence[tuple[str, str]],
+    matrices: Sequence[tuple[str, str]],
     errors: Sequence[tuple[str | None, str]],
 ) -> Iterator[Section]:
     yield Facts(_cards(statistics), cards=True)
@@ -82,7 +85,9 @@ def _sections(
         yield _comparison(statistics["comparison"])
     if "operating_point" in statistics:
         yield Facts(statistics["operating_point"], "Operating point chosen here")
-    yield Figures(plots, "Plots", wide=True)
+    yield Figures(plots, "Curves", wide=True)
+    if matrices:
+        yield Figures(matrices, "Decisions by true class", "Counts, and shares of the true class.")
     yield from _errors(errors)
     yield Text(list(_reading(statistics)), "How to read this")
 

@@ -139,9 +139,10 @@ def evaluate(
         write_json(output / OPERATING_POINT, point)
     write_table(output / TABLE, (row for table in tables for row in table.rows(classes)), COLUMNS)
     _write_predictions(output / PREDICTIONS, rows, classes, by)
-    plots = _draw([table for table in tables if not table.subgroup], classes, output)
+    of_all = [table for table in tables if not table.subgroup]
+    plots, matrices = _draw(of_all, classes, output), _draw_matrices(of_all, classes, output)
     errors = _worst(rows, classes, source, output, worst)
-    write_classification_page(output / PAGE, rows, statistics, plots, errors)
+    write_classification_page(output / PAGE, rows, statistics, plots, matrices, errors)
     write_json(output / STATISTICS, statistics)
     return _summary(output, rows, statistics)
 
@@ -231,8 +232,6 @@ def _group(column: str) -> str:
 
 def _draw(tables: Sequence[Table], classes: Sequence[str], output: Path) -> list[tuple[str, str]]:
     """Write points and plots; the path of each plot in `output` and its caption."""
-    for old in output.glob("confusion_*.png"):
-        old.unlink()
     points: dict[str, list[dict[str, Any]]] = {name: [] for name in POINTS}
     for table in tables:
         place = {"level": table.level, "rule": table.rule}
@@ -255,16 +254,23 @@ def _draw(tables: Sequence[Table], classes: Sequence[str], output: Path) -> list
     curves.draw_calibration(one_line, output / PLOTS["calibration"])
     named = {table.heading: table.scores for table in calibrated}
     curves.draw_probabilities(named, classes, output / PLOTS["probabilities"])
-    drawn = [
+    return [
         (PLOTS["roc"], "ROC curves; a ring is the operating point"),
         (PLOTS["pr"], "Precision by sensitivity; a ring is the operating point"),
         (PLOTS["calibration"], "Calibration: what came true, by what was said"),
         (PLOTS["probabilities"], "Probabilities, by true class"),
     ]
+
+
+def _draw_matrices(tables: Sequence[Table], classes: Sequence[str], output: Path) -> list[tuple[str, str]]:
+    """Draw a confusion matrix of each table; its path in `output` and its caption."""
+    for old in output.glob("confusion_*.png"):
+        old.unlink()
+    drawn = []
     for table in tables:
         path = f"confusion_{table.level}{f'_{table.rule}' if table.rule else ''}.png"
         curves.draw_confusion(table.scores, classes, output / path, table.heading)
-        drawn.append((path, f"Decisions by true class: {table.heading}"))
+        drawn.append((path, table.heading))
     return drawn
 
 
