@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from monai_tasks.datasets.cases import Case, Found, read_items, unique_names, walk
+from monai_tasks.io.dicom_file import unchecked_values
 from monai_tasks.io.dicom_series import search_header
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import DICOM_SUFFIXES
@@ -107,8 +108,9 @@ def search_radiographs(inputs: Sequence[Path], exclude: Sequence[Path] = ()) -> 
     excluded = frozenset(os.path.realpath(folder) for folder in exclude)
     images: dict[str, _Radiograph] = {}
     passed_over: dict[str, PassedOver] = {}
-    for path in map(Path, inputs):
-        for found in _find(path, excluded):
+    # Warnings of values that are not as DICOM has them would show the values.
+    with unchecked_values():
+        for found in (found for path in inputs for found in _find(Path(path), excluded)):
             kept, file = (passed_over, found.file) if isinstance(found, PassedOver) else (images, found.path)
             kept.setdefault(os.path.abspath(file), found)
     radiographs = list(images.values())

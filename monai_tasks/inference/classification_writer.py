@@ -24,7 +24,7 @@ from monai_tasks.report.page import Link, Section, Table
 MEASURE = "probability_"
 TOLERANCE = 1e-3  # by which probabilities may miss a sum of 1, as those of 16-bit arithmetic do
 
-Explain = Callable[[np.ndarray, np.ndarray, Path], None]
+Explain = Callable[[np.ndarray, np.ndarray, Path, str], None]
 
 
 class ProbabilityError(ValueError):
@@ -41,7 +41,7 @@ class ClassificationWriter(Writer):
         point: the operating point of two classes; None without one.
         level: what a case is: `image` or `study`.
         planes: cuts an image as the network takes it into what is drawn.
-        explain: draws an explanation: called with the image, the explanation and the path.
+        explain: draws an explanation: called with the image, the explanation, the path and a caption.
     """
 
     suffix = ".json"
@@ -124,7 +124,9 @@ class ClassificationWriter(Writer):
         else:
             self.picture(case).unlink(missing_ok=True)
         if explanation is not None and self.explain is not None:
-            self.explain(source, explanation, self.explanation(case))
+            # Of two classes the second is explained, whichever is predicted.
+            name = self.classes[-1] if len(self.classes) == 2 else prediction
+            self.explain(source, explanation, self.explanation(case), f"{name}: {found[name]:.3f}")
         else:
             self.explanation(case).unlink(missing_ok=True)
         content = {"case": case, "level": self.level, "probabilities": found, "prediction": prediction}

@@ -89,6 +89,13 @@ def test_a_header_tells_studies_apart_and_names_none(tmp_path, radiograph):
     assert "1.2." not in repr(cases)
 
 
+def test_no_warning_shows_a_value_of_a_header(tmp_path, radiograph, recwarn):
+    radiograph(tmp_path / "s" / "a.dcm", "Kept^Not")
+    recwarn.clear()
+    assert found(tmp_path) == {"a": "s"}
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_a_file_without_a_study_in_its_header_goes_by_its_folder(tmp_path, radiograph):
     radiograph(tmp_path / "s" / "a.dcm", None)
     png(tmp_path / "s" / "b.png")

@@ -97,21 +97,22 @@ def test_pictures_are_written_before_the_prediction(
         tmp_path,
         CLASSES,
         point=POINT,
-        explain=lambda image, explanation, path: explained.append((image, explanation, path)),
+        explain=lambda *arguments: explained.append(arguments),
     )
     monkeypatch.setattr(classification_writer, "write_json", killed)
     with pytest.raises(KeyboardInterrupt):
         _write(writer, image, 0.1, 0.9, explanation=-image)
     assert writer.picture("a").is_file()
     assert not writer.prediction("a").exists()
-    (drawn, explanation, path) = explained[0]
+    drawn, explanation, path, caption = explained[0]
     np.testing.assert_array_equal(drawn, image)
     np.testing.assert_array_equal(explanation, -image)
     assert path == writer.explanation("a")
+    assert caption == "broken: 0.900"
 
 
 def test_what_an_earlier_run_drew_does_not_stay(image: np.ndarray, tmp_path: Path) -> None:
-    def explain(image: np.ndarray, explanation: np.ndarray, path: Path) -> None:
+    def explain(image: np.ndarray, explanation: np.ndarray, path: Path, caption: str) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"drawn")
 
