@@ -95,6 +95,7 @@ def plan_study(
     shares = np.array([VIEW_COUNTS[count] for count in views])
     count = int(rng.choice(np.array(views), p=shares / shares.sum()))
     order = [VIEWS[place % 2] for place in range(count)]
+    side = SIDES[int(rng.integers(2))]
     worn = Metal.draw(rng, person)
     visible = np.ones(count, bool)
     if hidden >= visible_share and count > 1:
@@ -103,7 +104,7 @@ def plan_study(
     return StudyPlan(
         number=number,
         patient=patient,
-        side=SIDES[int(rng.integers(2))],
+        side=side,
         person=person,
         fracture=fracture if is_broken else None,
         metal=worn if metal_draw < METAL_SHARES[metal][0 if is_broken else 1] else None,

@@ -297,7 +297,7 @@ class _Draw:
         thick = self.shell * self.size * np.array([0.7, 0.9, 1.7, 2.1, 1.6, 0.9, 0.7])
         cortex = Curve.through(list(zip(places, np.minimum(thick, 0.55 * half), strict=True)))
         dome = [(-wide, length - 0.35 * wide), (0, length), (wide, length - 0.35 * wide)]
-        low = Curve(edge.start, -edge.values, edge.flat)
+        low = edge.mirrored()
         return Tube(low, edge, edge, cortex, Curve.through(dome), 0.0)
 
     def skin(self, bones: dict[str, list[Placed]]) -> dict[str, tuple[Placed, ...]]:
@@ -320,7 +320,7 @@ class _Draw:
         drawn = {}
         for view, edge, half, side in (("pa", across, depth, -7), ("lateral", depth, across, 1)):
             edge = self._knots(edge, stout)
-            low = Curve(edge.start, -edge.values, edge.flat)
+            low = edge.mirrored()
             half = self._knots(half, stout)
             end = Curve.through([(-60, 104 * self.size), (60, 104 * self.size)])
             arm = Tube(low, edge, half, half, end, (FOREARM - 5) * self.size)
@@ -338,7 +338,7 @@ class _Draw:
         half = (13 if bone.name == "metacarpal1" else 9) * self.size
         reach = 0.8 * half
         edge = Curve.through([(-reach, 0.9 * half), (length / 2, half), (length + reach, 0.85 * half)])
-        low = Curve(edge.start, -edge.values, edge.flat)
+        low = edge.mirrored()
         end = Curve.through([(-half, length + 0.3 * half), (0, length + reach), (half, length + 0.3 * half)])
         shape = Tube(low, edge, edge, edge, end, -reach)
         return Placed(f"flesh of {bone.name}", shape, bone.origin, bone.lean, bone.ray)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -30,27 +31,48 @@ def smooth_min(first: np.ndarray, second: np.ndarray, round_off: float) -> np.nd
 
 @dataclass(frozen=True)
 class Curve:
-    """A smooth curve through knots, as a table that is fast to look up; level beyond the outer knots.
+    """A smooth curve through knots; level beyond the outer ones. It is looked up in a table, which is fast.
 
     Attributes:
-        start: place of the first entry.
-        values: (entries,) float32, `STEP` apart.
-        flat: (entries,) float32, cosine of the curve's slope: turns a distance along an axis into one across
-            the curve.
+        knots: (place, value) pairs in rising order of place.
     """
 
-    start: float
-    values: np.ndarray
-    flat: np.ndarray
+    knots: tuple[tuple[float, float], ...]
 
     @classmethod
     def through(cls, knots: Knots) -> Curve:
-        """The curve through (place, value) pairs in rising order of place."""
-        places, values = np.array(knots, float).T
-        grid = np.arange(places[0], places[-1] + STEP, STEP)
-        table = PchipInterpolator(places, values)(np.minimum(grid, places[-1]))
-        slope = np.gradient(table, STEP)
-        return cls(float(places[0]), table.astype(np.float32), (1 / np.hypot(1, slope)).astype(np.float32))
+        """The curve through (place, value) pairs in rising order of place; no value lies beyond theirs."""
+        return cls(tuple((float(place), float(value)) for place, value in knots))
+
+    def mirrored(self) -> Curve:
+        """The curve with the opposite values."""
+        return Curve(tuple((place, -value) for place, value in self.knots))
+
+    @property
+    def start(self) -> float:
+        """Place of the first knot."""
+        return self.knots[0][0]
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        values = [value for _, value in self.knots]
+        return min(values), max(values)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(entries,) float32, `STEP` apart. Made when needed: many bones lie outside of an image."""
+        places, values = np.array(self.knots).T
+        grid = np.minimum(np.arange(places[0], places[-1] + STEP, STEP), places[-1])
+        table = (
+            PchipInterpolator(places, values)(grid) if len(places) > 2 else np.interp(grid, places, values)
+        )
+        return table.astype(np.float32)
+
+    @cached_property
+    def flat(self) -> np.ndarray:
+        """(entries,) float32, cosine of the slope: turns a distance along an axis into one across the curve."""
+        return (1 / np.hypot(1, np.gradient(self.values, STEP))).astype(np.float32)
 
     def at(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Value and cosine of the slope at places."""
@@ -119,12 +141,7 @@ class Tube:
 
     def box(self) -> tuple[float, float, float, float]:
         """Smallest and largest `across`, smallest and largest `along`."""
-        return (
-            float(self.low.values.min()),
-            float(self.high.values.max()),
-            self.bottom,
-            float(self.top.values.max()),
-        )
+        return self.low.limits[0], self.high.limits[1], self.bottom, self.top.limits[1]
 
     def thickness(self, across: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Dense and spongy bone in mm along the ray."""
