@@ -256,7 +256,7 @@ def _flesh(person: Person, view: str, grid: Grid, broken: Break | None, swelling
 def _texture(rng: np.random.Generator, grid: Grid, coarseness: float) -> np.ndarray:
     """Beams of spongy bone: noise of mean 1, drawn out along the limb."""
     noise = rng.standard_normal(grid.shape, dtype=np.float32)
-    along, across = 1.1 / grid.spacing, 0.28 / grid.spacing
+    along, across = 0.9 / grid.spacing, 0.24 / grid.spacing
     turned = abs(np.sin(np.radians(grid.turn))) > 0.7
     noise = gaussian_filter(noise, (across, along) if turned else (along, across), truncate=2.5)
-    return 1 + np.float32(0.2 * coarseness) * noise / noise.std()
+    return 1 + np.float32(0.3 * coarseness) * noise / noise.std()

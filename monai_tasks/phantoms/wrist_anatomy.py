@@ -109,6 +109,7 @@ class _Draw:
         self.stout = float(rng.uniform(0.92, 1.1))
         self.shell = float(rng.uniform(0.75, 1.1) * np.interp(age, (6, 20, 60, 85), (0.8, 1, 1, 0.65)))
         self.open = float(np.clip((17.5 - age) / 3 + rng.uniform(-0.2, 0.2), 0, 1))
+        self.seat = float(rng.uniform(0.04, 0.12))
         self.ossified = float(np.interp(age, (6, 14), (0.72, 1)))
 
     def _knots(self, knots: Knots, factor: float = 1.0, shift: float = 0.0) -> Curve:
@@ -188,6 +189,7 @@ class _Draw:
             FOREARM * self.size,
             self._plate(-7.5, 1.0),
             lines,
+            self.seat,
         )
         dorsal = [
             (FOREARM, -6.0),
@@ -228,6 +230,7 @@ class _Draw:
             FOREARM * self.size,
             plate,
             lines,
+            self.seat,
         )
         dorsal = [(FOREARM, -6.5), (-60, -5.8), (-20, -6.2), (-5, -7.8), (8, -7.0)]
         palmar = [(FOREARM, 6.5), (-60, 5.8), (-20, 6.2), (-5, 7.6), (8, 7.0)]
@@ -298,7 +301,7 @@ class _Draw:
         cortex = Curve.through(list(zip(places, np.minimum(thick, 0.55 * half), strict=True)))
         dome = [(-wide, length - 0.35 * wide), (0, length), (wide, length - 0.35 * wide)]
         low = edge.mirrored()
-        return Tube(low, edge, edge, cortex, Curve.through(dome), 0.0)
+        return Tube(low, edge, edge, cortex, Curve.through(dome), 0.0, seat=0.6 * self.seat)
 
     def skin(self, bones: dict[str, list[Placed]]) -> dict[str, tuple[Placed, ...]]:
         """Forearm and hand, and a sleeve around each finger."""

@@ -128,6 +128,7 @@ class Tube:
         bottom: lower end.
         plate: growth plate, or None.
         lines: dense lines across the bone, each a height and a strength; harmless scars of growth.
+        seat: share by which spongy bone is denser below the cartilage of its ends.
     """
 
     low: Curve
@@ -138,6 +139,7 @@ class Tube:
     bottom: float
     plate: Plate | None = None
     lines: tuple[tuple[float, float], ...] = ()
+    seat: float = 0.0
 
     def box(self) -> tuple[float, float, float, float]:
         """Smallest and largest `across`, smallest and largest `along`."""
@@ -155,6 +157,8 @@ class Tube:
         # The shell is thin below the cartilage, however thick it is along the shaft.
         shell = np.minimum(shell, 0.9 + 0.15 * np.maximum(end, 0))
         dense, spongy = _shell(inwards, self.half_depth.near(along), shell)
+        if self.seat:
+            dense = dense + self.seat * spongy * np.exp(-(((end - 1.3) / 0.9) ** 2))
         if self.plate is not None:
             above = self.plate.above(across, along)
             band = self.plate.open * np.exp(-((2 * above / self.plate.thickness) ** 4))
