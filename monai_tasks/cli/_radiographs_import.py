@@ -74,9 +74,7 @@ def command(
         click.echo(f"studies: {studies} ({summary.skipped} of an earlier run)")
         click.echo(f"{summary.metadata}: {summary.images} images")
         if summary.burned_in:
-            click.echo(
-                f"{summary.burned_in} images may show names or dates: their burned_in_annotation is YES"
-            )
+            click.echo(f"burned_in_annotation is YES for {summary.burned_in}: they may show names or dates")
         click.echo(f"{summary.rejects}: {sum(summary.reasons.values())} rows")
         for reason, count in sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]:
             click.echo(f"  {count} {reason}")

@@ -36,6 +36,7 @@ _CAPTURED = ("DV", "DI", "WSD", "SD", "SI", "DRW", "SYN")
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _LIKE_UID = re.compile(r"\d+(\.\d+){4,}")
 _CHUNK = 64  # files whose headers one process reads at a time
+_FEW = 1000  # headers that are read sooner than processes are there
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def scan(
     work = partial(look_at, source=source, pseudonyms=pseudonyms)
     entries: list[Entry] = []
     with tqdm(total=len(paths), unit="header", disable=None if progress else True) as bar:
-        for chunk, found in over_processes(work, chunks, jobs if len(chunks) > 1 else 1):
+        for chunk, found in over_processes(work, chunks, jobs if len(paths) > _FEW else 1):
             if isinstance(found, BaseException):
                 raise found
             entries += found
@@ -121,8 +122,9 @@ def _entry(path: Path, source: Path, pseudonyms: Pseudonyms) -> Entry:
         return _of_header(entry, header, pseudonyms)
     except InputError as error:
         return replace(entry, reason=error.reason)
-    except Exception as error:  # whatever a damaged file does to the parser, it must not end the others
-        logger.debug("a header failed", exc_info=error)
+    except Exception as error:  # noqa: BLE001 whatever a damaged file does to the parser, it must not end the others
+        # Its type alone: what an error says may hold what the header says.
+        logger.debug("a header ended in %s", type(error).__name__)
         return replace(entry, reason="a DICOM header that cannot be read")
 
 

@@ -222,8 +222,9 @@ class _Run:
     def finish(self, task: StudyTask, result: StudyResult | BaseException) -> None:
         """Record what became of a study. One that a fault ended is done again by the next run."""
         if isinstance(result, BaseException):
-            logger.debug("study %s failed", task.study, exc_info=result)
-            text = f"failed: {type(result).__name__}"
+            logger.debug("study %s ended in %s", task.study, type(result).__name__)
+            fault = getattr(result, "strerror", None)  # without the path, which the whole text has
+            text = f"failed: {type(result).__name__}{f' ({fault})' if fault else ''}"
             rejected = [(place, text) for place in range(len(task.entries))]
             result = StudyResult(rejected=rejected, error=text)
         else:

@@ -30,7 +30,7 @@ def test_import(folder):
     lines = result.stdout.splitlines()
     assert lines[0] == "studies: 3 broken, 2 not_broken, 1 unlabelled (0 of an earlier run)"
     assert lines[1] == f"{data / 'metadata.csv'}: {len(read_rows(data))} images"
-    assert lines[2] == "1 images may show names or dates: their burned_in_annotation is YES"
+    assert lines[2] == "burned_in_annotation is YES for 1: they may show names or dates"
     assert lines[3] == f"{data / 'rejected.csv'}: 11 rows"
     assert "  1 secondary capture" in lines
     assert lines[-1] == f"keep to yourself: {folder / 'my.key'} and {folder / 'data.files.csv'}"

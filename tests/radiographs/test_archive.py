@@ -48,12 +48,14 @@ def test_excluded_files_and_folders_are_passed_over(tmp_path):
     assert list(entries(tmp_path, exclude=[tmp_path / "out", tmp_path / "key"])) == ["kept.dcm"]
 
 
-def test_many_files_are_listed_in_order(tmp_path, monkeypatch):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_many_files_are_listed_in_order(tmp_path, monkeypatch, jobs):
     monkeypatch.setattr(archive, "_CHUNK", 3)
+    monkeypatch.setattr(archive, "_FEW", 5)
     names = [f"{number:02d}.txt" for number in range(10)]
     for name in names:
         (tmp_path / name).write_text("x")
-    assert list(entries(tmp_path)) == names
+    assert list(entries(tmp_path, jobs=jobs)) == names
 
 
 def test_a_shown_path_keeps_what_is_not_personal(tmp_path):

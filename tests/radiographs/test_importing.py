@@ -205,13 +205,14 @@ def test_a_run_that_ends_early_leaves_nothing_half_written(small, monkeypatch):
 
     def full(path, pixels):
         if written:
-            raise OSError("no space left")
+            raise OSError(28, "No space left on device", str(path))
         written.append(path)
         write_png(path, pixels)
 
     monkeypatch.setattr(import_study, "write_png", full)
-    with pytest.raises(OSError, match="no space left"):
-        run(archive, data)
+    full_disk = "failed: OSError (No space left on device)"
+    assert [reason for _, reason in run(archive, data).failures] == [full_disk] * 2
+    assert sorted(reasons(data).values()) == [full_disk] * 2
     assert len(study_folders(data)) == 1
     assert len([path for path in data.rglob("*") if path.is_dir()]) == 2
     monkeypatch.undo()
