@@ -248,7 +248,7 @@ class _Run:
                 continue
             text = "label without study" if not studies else "label of a study of which no file is used"
             study = min(studies, default="")
-            row = {"file": "", "study": study, "reason": f"{text} (row {label.row} of the labels)"}
+            row = {"file": f"{self.labels.name}, row {label.row}", "study": study, "reason": text}
             self.rejected.append(row)
 
     def write(self, origins: Path) -> int:

@@ -56,7 +56,10 @@ def contents(data):
 
 
 def reasons(data):
-    return {row["file"]: row["reason"] for row in read_rejected(data) if row["file"]}
+    """The reason of each file that is not used, without those of studies and labels."""
+    others = ("study without label", "label without study", "label of a study")
+    rows = (row for row in read_rejected(data) if not row["reason"].startswith(others))
+    return {row["file"]: row["reason"] for row in rows}
 
 
 def test_every_file_is_used_or_explained(summary, origins, expected):
@@ -137,13 +140,14 @@ def test_the_search_for_personal_text_sees_it(summary):
 
 
 def test_labels_and_studies_that_do_not_meet_are_listed(summary, origins):
-    rows = [row for row in read_rejected(summary.output) if not row["file"]]
+    rows = [tuple(row.values()) for row in read_rejected(summary.output)]
     unlabelled = next(name.split("/")[1] for name in origins if name.startswith("unlabelled/"))
-    by_reason = {row["reason"]: row["study"] for row in rows}
-    assert by_reason.pop("study without label; kept as unlabelled") == unlabelled
-    assert by_reason.pop("label without study (row 6 of the labels)") == ""
-    assert by_reason.pop("label of a study of which no file is used (row 5 of the labels)") != ""
-    assert by_reason == {}
+    assert ("", unlabelled, "study without label; kept as unlabelled") in rows
+    assert ("labels.csv, row 6", "", "label without study") in rows
+    named = [row for row in rows if row[2] == "label of a study of which no file is used"]
+    assert [row[0] for row in named] == ["labels.csv, row 5"]
+    assert re.fullmatch("[0-9a-f]{16}", named[0][1])
+    assert sum("label" in row[2] for row in rows) == 3
 
 
 def test_the_summary_counts(summary):
@@ -168,7 +172,7 @@ def test_two_processes_write_the_same(summary, folder):
 def test_without_labels_all_studies_are_unlabelled_and_none_is_reported(summary, folder):
     found = run(folder / "archive", folder / "bare")
     assert found.studies == {"unlabelled": 6}
-    assert all(row["file"] for row in read_rejected(folder / "bare"))
+    assert not any("label" in row["reason"] for row in read_rejected(folder / "bare"))
     # Another key, and so other names.
     assert not {path.name for path in study_folders(folder / "bare")} & {
         path.name for path in study_folders(summary.output)
