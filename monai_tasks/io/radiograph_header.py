@@ -34,6 +34,7 @@ _LONGEST_TEXT = 64
 _SHORTEST_PART = 4
 # No body part has such a number in it; dates and identifiers do.
 _LONG_NUMBER = re.compile(r"\d{6}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,10 @@ def without_personal(text: str, personal: Iterable[str]) -> str:
     Returns:
         The text without blanks around it and in a row.
     """
-    text = " ".join(text.split())
+    # Not by `split`, which takes some letters of damaged encodings for blanks.
+    text = re.sub("[ \t\r\n]+", " ", text).strip(" ")
     numbers = re.sub(r"\D", "", text)
-    if not text.isprintable() or len(text) > _LONGEST_TEXT or _LONG_NUMBER.search(numbers):
+    if _CONTROL.search(text) or len(text) > _LONGEST_TEXT or _LONG_NUMBER.search(numbers):
         return ""
     return "" if holds_personal(text, personal) else text
 

@@ -82,7 +82,19 @@ def test_text_with_anything_personal_is_dropped(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["HANDGELENK", "Poignet gauche", "HAND L", "RADIUS UND ULNA", "joint 2 views", "Šaka", "手"]
+    "text",
+    [
+        "HANDGELENK",
+        "Poignet gauche",
+        "HAND L",
+        "poignet \x82",
+        "\x85 droite",
+        "MU\ufffdECA",
+        "RADIUS UND ULNA",
+        "joint 2 views",
+        "Šaka",
+        "手",
+    ],
 )
 def test_text_without_is_kept(text):
     assert header(BodyPartExamined=text).body_part == text
