@@ -159,7 +159,7 @@ def _text(dataset: Dataset, keyword: str) -> str:
     value = dataset.get(keyword)
     if value is None:
         return ""
-    return str(value).strip() if isinstance(value, str) or not _is_many(value) else " ".join(map(str, value))
+    return str(value).strip(" ") if isinstance(value, str) or not _is_many(value) else " ".join(map(str, value))
 
 
 def _is_many(value: object) -> bool:
