@@ -159,7 +159,9 @@ def _text(dataset: Dataset, keyword: str) -> str:
     value = dataset.get(keyword)
     if value is None:
         return ""
-    return str(value).strip(" ") if isinstance(value, str) or not _is_many(value) else " ".join(map(str, value))
+    if _is_many(value) and not isinstance(value, str):
+        return " ".join(map(str, value))
+    return str(value).strip(" ")
 
 
 def _is_many(value: object) -> bool:
