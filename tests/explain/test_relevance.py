@@ -43,6 +43,15 @@ def test_the_network_is_as_before_also_inside_inference_mode(case):
     assert all(weight.requires_grad and weight.grad is None for weight in network.parameters())
 
 
+def test_a_network_that_was_built_in_inference_mode_is_explained_too():
+    with torch.inference_mode():
+        network = RxNet(blocks=2, channels=4).eval()
+        image = torch.rand(1, 32, 32)
+        relevance = Relevance(network)(image)
+        expected, size = score(network, image)
+    assert float(relevance.sum()) == pytest.approx(expected, abs=1e-3 * size)
+
+
 def test_a_small_network_against_loops():
     """A convolution by the flat rule, max pooling, ReLU, and two linear layers by epsilon with shared biases."""
     torch.manual_seed(5)

@@ -7,6 +7,7 @@ import pytest
 
 from monai_tasks.explain import _zennit
 
+BROKEN = 'raise RuntimeError("operator torchvision::nms does not exist")'
 IMPORT = """
 import sys
 from monai_tasks.explain._zennit import zennit
@@ -15,16 +16,9 @@ print(sorted(name for name in sys.modules if name.startswith("torchvision")))
 """
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        'raise RuntimeError("operator torchvision::nms does not exist")',
-        'raise ImportError("libcudart.so.12: cannot open shared object file")',
-    ],
-)
-def test_a_torchvision_that_is_broken_is_not_needed_and_leaves_nothing_behind(tmp_path, error):
+def test_a_torchvision_that_is_broken_is_not_needed_and_leaves_nothing_behind(tmp_path):
     (tmp_path / "torchvision").mkdir()
-    (tmp_path / "torchvision" / "__init__.py").write_text(error)
+    (tmp_path / "torchvision" / "__init__.py").write_text(BROKEN)
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{IMPORT}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
