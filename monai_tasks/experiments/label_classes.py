@@ -15,7 +15,7 @@ from monai_tasks.io.errors import InputError
 
 SUFFIX = ".label.json"
 LABEL = "label"
-READING = f"{__name__}.labelled"
+READING, GIVEN = f"{__name__}.labelled", f"{__name__}.given"
 DATA = "dataset#data"
 
 
@@ -35,6 +35,11 @@ def labelled(
     """
     items = [{**item, LABEL: class_of(item[LABEL], names)} for item in data]
     return make(data=items, **arguments)
+
+
+def given(handler: Any) -> Any:
+    """A handler that stands elsewhere in the config. MONAI Label takes no references among the handlers."""
+    return handler
 
 
 def class_of(label: Any, names: Sequence[str]) -> int:
@@ -65,7 +70,7 @@ def class_of(label: Any, names: Sequence[str]) -> int:
 
 
 def reading_labels(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """A training's config whose datasets read label files.
+    """A training's config whose datasets read label files, and whose handlers are what MONAI Label takes.
 
     MONAI Label puts its list of images and labels in place of `train#dataset#data` and `validate#dataset#data`. Those
     stay where they are; what else looks at them in an expression, such as a sampler at the labels, is sent to
@@ -86,6 +91,11 @@ def reading_labels(config: Mapping[str, Any], names: Sequence[str]) -> dict[str,
             **own,
             "dataset": {"_target_": READING, "names": list(names), "make": make, **dataset},
         }
+        if "handlers" in own:
+            handlers = own["handlers"]
+            changed[part]["handlers"] = [
+                {"_target_": GIVEN, "handler": one} if isinstance(one, str) else one for one in handlers
+            ]
     return changed
 
 

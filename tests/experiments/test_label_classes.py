@@ -47,7 +47,12 @@ def test_what_names_no_class_is_refused(tmp_path: Path, content: object) -> None
 def test_datasets_and_sampler_of_a_config_get_classes(tmp_path: Path) -> None:
     dataset = {"_target_": "CacheDataset", "data": [], "transform": None, "progress": False}
     config = {
-        "train": {"dataset": dataset, "labels": "$[item['label'] for item in @train#dataset#data]"},
+        "train": {
+            "dataset": dataset,
+            "labels": "$[item['label'] for item in @train#dataset#data]",
+            "state": {"_target_": "collections.Counter"},
+            "handlers": [{"_target_": "collections.deque"}, "@train#state"],
+        },
         "validate": {"dataset": dataset},
         "fitted": "@train#dataset#data",
     }
@@ -62,6 +67,9 @@ def test_datasets_and_sampler_of_a_config_get_classes(tmp_path: Path) -> None:
     assert [item["label"] for item in validate] == [1]
     assert parser.get_parsed_content("train#labels") == [1, 0]
     assert parser.get_parsed_content("fitted") == items
+    # MONAI Label asks each handler for its `_target_`.
+    assert all("_target_" in handler for handler in parser.get("train#handlers"))
+    assert parser.get_parsed_content("train#handlers")[1] is parser.get_parsed_content("train#state")
 
 
 def test_the_copy_of_a_classification_reads_label_files_and_keeps_the_name_of_its_first_class(
