@@ -7,13 +7,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 T, R = TypeVar("T"), TypeVar("R")
 
-AHEAD = 2  # pieces of work for each thread of the cluster: the one that it does and the next
 RETRIES = 2  # of work that ended with an error of the machine, such as a disk that was away
-WAIT = 60.0  # seconds to wait for a scheduler, and for a first worker
+WAIT = 60.0  # seconds to wait for a scheduler, and for a worker
+AGAIN = "expected it until the end. The same command goes on from here"
 
 
 class ClusterError(ValueError):
@@ -37,17 +37,17 @@ def over_cluster(
         tasks: taken as they are needed, so that neither this process nor the scheduler holds many.
         address: of the scheduler, such as `tcp://10.0.0.5:8786`.
         check: is run on each worker first, and says what is wrong there, or nothing.
-        seconds: to wait for the scheduler, and for a first worker.
+        seconds: to wait for the scheduler, and for a worker where there is none.
 
     Yields:
         Each task with its result or the error that it ended with, in the order in which they end.
 
     Raises:
         ClusterError: if `distributed` is not installed, there is no scheduler or no worker, a check fails, or the
-            scheduler goes away.
+            scheduler or all workers go away.
     """
     try:
-        from distributed import CancelledError, as_completed
+        from distributed import CancelledError
     except ImportError as cause:
         raise ClusterError(
             "distributed is not installed; expected `pip install monai_tasks[cluster]`"
@@ -55,24 +55,31 @@ def over_cluster(
     with _client(address, seconds) as client:
         _check_workers(client, address, check, seconds)
         tasks, under_way = iter(tasks), {}
-        finished = as_completed(loop=client.loop)
         try:
             while True:
                 for task in islice(tasks, max(0, _room(client) - len(under_way))):
-                    future = client.submit(work, task, pure=False, retries=RETRIES)
-                    under_way[future.key] = task
-                    finished.add(future)
+                    under_way[client.submit(work, task, pure=False, retries=RETRIES)] = task
                 if not under_way:
                     return
-                # All that have ended by now; asking the scheduler for its room after each would slow it down.
-                for future in finished.next_batch():
-                    task, error = under_way.pop(future.key), future.exception()
+                # All that have ended by now: to ask the scheduler for its room after each would slow it down.
+                for future in _ended(client, address, list(under_way), seconds):
+                    task, error = under_way.pop(future), future.exception()
                     yield task, error if error is not None else future.result()
-                    future.release()
         except (CancelledError, OSError) as cause:
-            raise ClusterError(
-                f"the scheduler at {address} went away; expected it to stay. The same command goes on from here"
-            ) from cause
+            raise ClusterError(f"the scheduler at {address} went away; {AGAIN}") from cause
+
+
+def _ended(client: Client, address: str, under_way: list[Future], seconds: float) -> list[Future]:
+    """Wait until some work has ended, for as long as there are workers."""
+    from distributed import wait
+
+    while True:
+        try:
+            with client.as_current():
+                return list(wait(under_way, timeout=seconds, return_when="FIRST_COMPLETED").done)
+        except TimeoutError:
+            if not client.nthreads():
+                raise ClusterError(f"no worker is left at the scheduler {address}; {AGAIN}") from None
 
 
 def _client(address: str, seconds: float) -> Client:
@@ -102,5 +109,8 @@ def _check_workers(client: Client, address: str, check: Callable[[], str] | None
 
 
 def _room(client: Client) -> int:
-    """How many tasks the cluster may hold. A cluster that has just lost its workers still gets one."""
-    return max(1, AHEAD * sum(client.nthreads().values()))
+    """How many tasks the cluster may hold: one for each thread, and one where it has just lost its workers.
+
+    None waits at a worker behind another one: when a worker dies, what waits there counts as if it had died of it.
+    """
+    return max(1, sum(client.nthreads().values()))

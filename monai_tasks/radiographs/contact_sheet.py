@@ -68,14 +68,13 @@ def write_sheets(
     wanted = {step.name: count for step in steps} if count else {}
     pairs: dict[str, list[Pair]] = {name: [] for name in wanted}
 
-    def observe(change: Change) -> None:
-        if len(pairs[change.step]) < count:
-            pairs[change.step].append(_pair(change))
-
     for key in sorted(changed, key=_digest):
         if any(len(pairs[name]) < count and changed[key].get(name) for name in wanted):
             label, study = key.split("/")
-            run_steps(open_study(data, label, study), steps, observe)
+            for _, changes in run_steps(open_study(data, label, study), steps):
+                for change in changes:
+                    if len(pairs[change.step]) < count:
+                        pairs[change.step].append(_pair(change))
     paths = []
     for name, found in pairs.items():
         if found:
@@ -142,7 +141,8 @@ def _note(change: Change) -> str:
         return f"{len(change.after)} images"
     before, after = change.before.row, change.after[0].row
     set_columns = {name: value for name, value in after.items() if value != before.get(name, "")}
-    return ", ".join(f"{name} {value}" for name, value in set_columns.items() if name != "image")
+    shown = {name: value for name, value in set_columns.items() if name not in ("image", "rows", "columns")}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _small(image: Image) -> Picture.Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,31 +148,30 @@ def _texts(content: Any) -> Iterator[str]:
         yield content
 
 
-def run_steps(study: Study, steps: Sequence[Step], observe: Callable[[Change], None] | None = None) -> Study:
+def run_steps(study: Study, steps: Sequence[Step]) -> Iterator[tuple[Study, list[Change]]]:
     """Take a study through steps.
 
     Args:
         study: with its images; steps that come after its last image was left out are not run.
         steps: in their order.
-        observe: is told each change to the pixels of an image, the moment a step has made it.
 
-    Returns:
-        The study after the steps.
+    Yields:
+        After each step the study as it is now, and the images that the step left out, split, or gave other pixels.
 
     Raises:
         InputError: if an image cannot be used.
-        PipelineError: if two images come out under one name.
+        PipelineError: if a step gives two images one name.
     """
     for step in steps:
         if not study.images:
-            break
+            return
         before, study = study, step(study)
-        for change in changes_between(step.name, before, study) if observe else ():
-            observe(change)
-    names = [image.row["image"] for image in study.images]
-    if len(set(names)) < len(names):
-        raise PipelineError(f"study {study.name}: two images of one name; expected a name for each")
-    return study
+        names = [image.row["image"] for image in study.images]
+        if len(set(names)) < len(names):
+            raise PipelineError(
+                f"study {study.name}: two images of one name after step {step.name!r}; expected one"
+            )
+        yield study, changes_between(step.name, before, study)
 
 
 def changes_between(step: str, before: Study, after: Study) -> list[Change]:

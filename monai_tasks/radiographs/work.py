@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monai_tasks.datasets.radiographs import new_study, read_study, study_folder, write_study
@@ -64,7 +64,7 @@ class Result:
     error: str = ""
 
 
-def failure(task: Task, error: BaseException, seconds: float = 0.0) -> Result:
+def failure(task: Task, error: BaseException) -> Result:
     """The result of a study that failed as a whole, with the reason in one line."""
     file = ""
     if isinstance(error, InputError):
@@ -78,7 +78,7 @@ def failure(task: Task, error: BaseException, seconds: float = 0.0) -> Result:
     text = " ".join(text.split())
     text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     row = {"file": file, "study": task.study, "reason": text}
-    return Result(rejected=(row,), seconds=seconds, error=f"{file}: {text}" if file else text)
+    return Result(rejected=(row,), error=f"{file}: {text}" if file else text)
 
 
 def open_study(data: Path, label: str, study: str) -> Study:
@@ -115,23 +115,22 @@ def process(task: Task, steps: Sequence[Step]) -> Result:
     folder = study_folder(task.output, task.label, task.study)
     if folder.exists():
         shutil.rmtree(folder)
+    study, changed = Study(task.study, task.label, ()), Counter()
     try:
-        changed: Counter[str] = Counter()
         study = open_study(task.data, task.label, task.study)
-        study = run_steps(study, steps, lambda change: changed.update([change.step]))
+        for after, changes in run_steps(study, steps):
+            study = after
+            changed.update(change.step for change in changes)
         _write(study, task.output)
+        result = Result(len(study.images), study.rejected, changed=dict(changed))
     except OSError:
         raise
     except Exception as error:  # one study's failure must not end the others
         logger.debug("study %s failed", task.study, exc_info=error)
-        return failure(task, error, round(time.perf_counter() - started, 3))
-    return Result(
-        images=len(study.images),
-        rejected=tuple(study.rejected),
-        tallies={step: dict(counts) for step, counts in study.tallies.items()},
-        changed=dict(changed),
-        seconds=round(time.perf_counter() - started, 3),
-    )
+        result = failure(task, error)
+    # What steps counted before another one failed belongs to the data set as well.
+    tallies = {step: dict(counts) for step, counts in study.tallies.items()}
+    return replace(result, tallies=tallies, seconds=round(time.perf_counter() - started, 3))
 
 
 def process_on_worker(task: Task, steps: Sequence[Step]) -> Result:

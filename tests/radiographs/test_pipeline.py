@@ -15,6 +15,7 @@ import pytest
 from monai_tasks.io.errors import InputError
 from monai_tasks.radiographs.pipeline import (
     DEFAULT,
+    Change,
     PipelineError,
     changes_between,
     load_pipeline,
@@ -152,6 +153,12 @@ class Scripted:
         return self.change(study)
 
 
+def last(study: Study, *steps: Step) -> tuple[Study, list[Change]]:
+    """The study after the last step, and what that step changed."""
+    *_, result = run_steps(study, steps)
+    return result
+
+
 def test_changes_to_pixels_are_told_and_no_others():
     first, second, third, fourth = (image(name) for name in "abcd")
 
@@ -164,10 +171,7 @@ def test_changes_to_pixels_are_told_and_no_others():
         study = study.without(fourth, "no good")
         return study.with_images([first.with_columns(part="x"), *parts, same])
 
-    told = []
-    study = run_steps(
-        Study("s", "broken", (first, second, third, fourth)), [Scripted("x", change)], told.append
-    )
+    study, told = last(Study("s", "broken", (first, second, third, fourth)), Scripted("x", change))
     assert [row.row["image"][9:] for row in study.images] == ["a.png", "b_P1.png", "b_P2.png", "c.png"]
     assert [(one.step, one.before, len(one.after), one.reason) for one in told] == [
         ("x", second, 2, ""),
@@ -188,10 +192,10 @@ def test_files_that_nobody_read_are_not_read_to_compare_them(tmp_path):
 def test_nothing_is_run_on_a_study_without_images():
     dropped = Scripted("a", lambda study: study.without(study.images[0], "no good"))
     never = Scripted("b", lambda study: pytest.fail("was run"))
-    assert run_steps(Study("s", "broken", (image("a"),)), [dropped, never]).images == ()
+    assert last(Study("s", "broken", (image("a"),)), dropped, never)[0].images == ()
 
 
 def test_two_images_of_one_name_are_refused():
     twice = Scripted("a", lambda study: study.with_images([*study.images, *study.images]))
     with pytest.raises(PipelineError, match="study s: two images of one name"):
-        run_steps(Study("s", "broken", (image("a"),)), [twice])
+        last(Study("s", "broken", (image("a"),)), twice)

@@ -19,7 +19,7 @@ from monai_tasks.radiographs.journal import Journal
 from monai_tasks.radiographs.processes import over_processes
 from monai_tasks.radiographs.runner import preprocess
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 
 def run(data, output, config, **options):
@@ -170,6 +170,16 @@ def test_a_study_that_kills_every_process_is_given_up(data, plug, tmp_path):
         ("unlabelled/S2", "WorkerDiedError: its process was killed twice, or ran out of memory"),
     )
     assert [row["study"] for row in read_rejected(output)] == ["S2"]
+
+
+def test_what_was_counted_before_a_step_failed_is_in_the_histogram(data, plug, tmp_path):
+    source = data(3, texts=("MUÑECA", "PIE"))
+    config = json.loads(plug.config(failing=["S1"]).read_text())
+    body_part = {"_target_": "monai_tasks.radiographs.body_part.BodyPartFilter"}
+    (tmp_path / "both.json").write_text(json.dumps({"steps": {"body_part": body_part, **config["steps"]}}))
+    assert run(source, tmp_path / "out", tmp_path / "both.json").failed == 1
+    histogram = read_table(tmp_path / "out" / "body_part_histogram.csv")
+    assert {row["value"]: row["count"] for row in histogram} == {"MUÑECA": "3", "PIE": "3"}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
