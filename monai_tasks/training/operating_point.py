@@ -26,7 +26,7 @@ class ChooseOperatingPoint:
     silence.
 
     Args:
-        state: the `RunState` of the run, which stands before this among the handlers.
+        state: the `RunState` of the run, which this attaches; it is no handler of its own then.
         evaluator: the validation engine, whose output holds `pred`, the probabilities (2,) of each case, and `label`.
         rule: `youden`, or `sensitivity:X`, see `monai_tasks.metrics.operating_point.choose_threshold`.
         part: what the file says that the cases are from.
@@ -47,7 +47,8 @@ class ChooseOperatingPoint:
         self._cases = Cumulative()
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the trainer, after `RunState`."""
+        """Attach `RunState` to the trainer, and this behind it; put it last among the handlers."""
+        self.state.attach(engine)
         self.evaluator.add_event_handler(Events.STARTED, self._cases.reset)
         self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         self.evaluator.add_event_handler(Events.COMPLETED, self._validated, engine)

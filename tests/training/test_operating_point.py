@@ -78,7 +78,6 @@ class Run:
         ValidationHandler(interval=1, validator=self.evaluator).attach(self.trainer)
         state = RunState(folder, folder, network, self.evaluator, "auroc", {}, resume=False)
         self.handler = ChooseOperatingPoint(state, self.evaluator, rule)
-        state.attach(self.trainer)
         self.handler.attach(self.trainer)
         self.folder = folder
 
