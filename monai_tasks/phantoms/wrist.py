@@ -158,8 +158,8 @@ def draw_grid(
         side: "R" or "L".
         rotation_degrees: by which the limb is turned clockwise.
     """
-    length = person.size * (rng.uniform(195, 240) if rng.random() < 0.12 else rng.uniform(125, 170))
-    up = person.size * rng.uniform(0, 18) + 0.25 * (length - 145 * person.size)
+    length = person.size * (rng.uniform(195, 240) if rng.random() < 0.07 else rng.uniform(115, 155))
+    up = person.size * rng.uniform(0, 18) + 0.25 * (length - 135 * person.size)
     across = person.size * rng.uniform(-14, 0)
     # A field is about 1.5 times as long as wide, along the limb wherever the limb points.
     turned = abs(np.sin(np.radians(rotation_degrees))) > 0.7
@@ -198,7 +198,7 @@ def project(
     """
     side, up = grid.points()
     broken = fracture.seen(person, view) if fracture is not None else None
-    swelling = 0.0 if fracture is None else 0.08 * fracture.severity
+    swelling = 0.0 if fracture is None else 0.12 * fracture.severity
     absorption = _flesh(person, view, grid, broken, swelling)
     mask = np.zeros(grid.shape, bool)
     texture = _texture(rng, grid, person.coarseness)

@@ -70,9 +70,9 @@ class Person:
 
         Args:
             rng: source of randomness.
-            age: in years, 6 or more; drawn from 6 to 85 if not given, a third of them below 17.
+            age: in years, 6 or more; drawn from 6 to 85 if not given, a fifth of them below 17.
         """
-        drawn = rng.uniform(6, 17) if rng.random() < 0.33 else rng.uniform(17, 85)
+        drawn = rng.uniform(6, 17) if rng.random() < 0.2 else rng.uniform(17, 85)
         age = float(drawn) if age is None else age
         draw = _Draw(rng, age)
         bones = {view: [] for view in VIEWS}

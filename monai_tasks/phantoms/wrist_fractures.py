@@ -10,7 +10,7 @@ from monai_tasks.phantoms.wrist_anatomy import VIEWS, Person
 from monai_tasks.phantoms.wrist_shapes import Curve, Placed
 
 # How often each bone breaks.
-BONES = {"radius": 0.72, "ulna": 0.06, "scaphoid": 0.08, "metacarpal5": 0.09, "metacarpal4": 0.05}
+BONES = {"radius": 0.82, "ulna": 0.03, "scaphoid": 0.05, "metacarpal5": 0.06, "metacarpal4": 0.04}
 REACH = 3.0  # mm from the line that count as the fracture
 
 
@@ -65,7 +65,7 @@ class Fracture:
             raise ValueError(f"a bone of {', '.join(BONES)} is needed, not {bone!r}")
         drawn = str(rng.choice(list(BONES), p=list(BONES.values())))
         bone = drawn if bone is None else bone
-        level = float(rng.beta(1.6, 1.3))
+        level = float(rng.beta(3.0, 1.2))
         severity = level if severity is None else severity
         steps = np.arange(-24.0, 24.1, 1.5)
         rough = rng.normal(0, 0.45, len(steps))
@@ -75,8 +75,8 @@ class Fracture:
             place=_place(rng, person, bone),
             lean=_lean(rng, bone),
             jag=tuple(zip(steps.tolist(), (rough + bow).tolist(), strict=True)),
-            gap=rng.uniform(0.7, 1.2) + 1.0 * severity,
-            lucency=min(rng.uniform(0.4, 0.6) + 0.4 * severity, 0.95),
+            gap=rng.uniform(0.9, 1.6) + 1.4 * severity,
+            lucency=min(rng.uniform(0.5, 0.7) + 0.4 * severity, 0.95),
             severity=severity,
             **_motion(rng, bone, severity, person.size),
         )
@@ -136,7 +136,7 @@ def _motion(rng: np.random.Generator, bone: str, severity: float, size: float) -
         "pa": float(signs[1] * rng.uniform(1, 14) * severity),
         "lateral": float(back * rng.uniform(4, 28) * severity),
     }
-    impaction = float(rng.uniform(0.05, 0.35)) if bone == "radius" else 0.0
+    impaction = float(rng.uniform(0.1, 0.5)) if bone == "radius" else 0.0
     return {"shift": shift, "turn": turn, "impaction": impaction}
 
 
