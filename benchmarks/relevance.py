@@ -4,7 +4,8 @@ For each image that shows its fracture, or each study with such an image, releva
 share of what is positive that lies in the box of the fracture is divided by the box's share of the area: 1 is chance.
 The box goes through the bundle's own preprocessing, as an image of its own. Three figures stand beside each other:
 chance over the image; chance over the body, which asks more, as much of an image is background; and, as a control, the
-same explanation in the box of another case. What is above 1 there comes from pointing at wrists, not at fractures.
+same explanation in the box of another patient. What is above 1 there comes from pointing at wrists, not at fractures.
+Intervals are bootstrapped over patients.
 
     python benchmarks/relevance.py --weights model.pt --data FOLDER
     python benchmarks/relevance.py --bundle wrist_xray_fracture_study_classification --weights model.pt
@@ -25,10 +26,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.transforms import Compose
-from scipy.stats import bootstrap
 
 from monai_tasks.catalog import open_bundle
 from monai_tasks.datasets.radiographs import CLASSES
+from monai_tasks.evaluation.subject_bootstrap import draws, percentile_interval
 from monai_tasks.explain.explainers import NAMES, explainer
 from monai_tasks.explain.measure import times_chance
 from monai_tasks.explain.picture import draw
@@ -41,8 +42,7 @@ from monai_tasks.radiographs.foreground import body, reduced
 
 BOX = ("rows0", "rows1", "cols0", "cols1")
 WHITE = 65535
-FIGURES = ("image", "body", "another case's box")
-RESAMPLES = 5000
+FIGURES = ("image", "body", "another patient's box")
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Case:
     """A preprocessed image or study with the region of its fracture and the body, all of one shape."""
 
     name: str
+    patient: str
     image: torch.Tensor
     region: np.ndarray
     body: np.ndarray
@@ -57,9 +58,11 @@ class Case:
 
 def read_cases(folder: Path, by_study: bool, prepare: Compose, limit: int | None) -> list[Case]:
     """The broken cases of a data set that show the fracture, in its order."""
+    patients = {row["image"]: row["patient"] for row in read_table(folder / "metadata.csv")}
     groups: dict[str, list[dict[str, str]]] = {}
     for row in read_table(folder / TRUTH):
-        groups.setdefault(str(Path(row["image"]).parent) if by_study else row["image"], []).append(row)
+        name = str(Path(row["image"]).parent) if by_study else row["image"]
+        groups.setdefault(name, []).append({**row, "patient": patients[row["image"]]})
     shown = [(name, rows) for name, rows in groups.items() if any(row["rows0"] for row in rows)][:limit]
     with tempfile.TemporaryDirectory() as scratch:
         return [read_case(name, folder, rows, by_study, prepare, Path(scratch)) for name, rows in shown]
@@ -82,7 +85,13 @@ def read_case(
         prepare({IMAGE: [str(path) for path in paths] if by_study else str(paths[0])})[IMAGE].as_tensor()
         for paths in (images, boxes)
     )
-    return Case(name, image, box.numpy() > 0.5, np.stack([on_body(view) for view in image.numpy()]))
+    return Case(
+        name,
+        rows[0]["patient"],
+        image,
+        box.numpy() > 0.5,
+        np.stack([on_body(view) for view in image.numpy()]),
+    )
 
 
 def on_body(view: np.ndarray) -> np.ndarray:
@@ -94,39 +103,46 @@ def on_body(view: np.ndarray) -> np.ndarray:
     return np.pad(mask, rest).reshape(view.shape)
 
 
-def figures(explanation: np.ndarray, case: Case, other: Case) -> list[float]:
+def figures(explanation: np.ndarray, case: Case, other: Case | None) -> list[float]:
     """The values of `FIGURES` of one explanation."""
     seen = case.region & case.body
     return [
         times_chance(explanation, case.region),
         times_chance(explanation, case.region, case.body) if seen.any() else float("nan"),
-        times_chance(explanation, other.region) if other.region.shape == case.region.shape else float("nan"),
+        times_chance(explanation, other.region) if other else float("nan"),
     ]
 
 
-def print_rows(name: str, values: np.ndarray, seconds: Sequence[float]) -> None:
+def other_patient(case: Case, cases: Sequence[Case]) -> Case | None:
+    """The first case of another patient with as many views."""
+    others = (other for other in cases if other.patient != case.patient)
+    return next((other for other in others if other.region.shape == case.region.shape), None)
+
+
+def print_rows(name: str, values: np.ndarray, patients: np.ndarray, seconds: Sequence[float]) -> None:
     """Median with its interval, and how many cases are above chance."""
     for figure, column in zip(FIGURES, values.T, strict=True):
-        known = column[np.isfinite(column)]
-        middle, low, high = median(known)
-        above = f"{(known > 1).mean():8.0%}" if known.size else f"{'':>8}"
+        known = np.isfinite(column)
+        if not known.any():
+            print(f"{name:<11}{figure:<23}{0:>6}")
+            continue
+        low, high = interval_of_median(column[known], patients[known])
+        middle, above = np.median(column[known]), (column[known] > 1).mean()
         interval = f"{low:.2f} to {high:.2f}"
-        print(f"{name:<11}{figure:<20}{known.size:>6}{middle:>9.2f}{interval:>18}{above:>11}")
+        print(f"{name:<11}{figure:<23}{known.sum():>6}{middle:>9.2f}{interval:>18}{above:>11.0%}")
     print(f"{'':<11}{statistics.median(seconds):.2f} s a case\n")
 
 
-def median(values: np.ndarray) -> tuple[float, float, float]:
-    """The median and its 95 % interval by the percentile bootstrap."""
-    if values.size < 2:
-        return (float(values.mean()) if values.size else float("nan"), float("nan"), float("nan"))
-    found = bootstrap(
-        (values,),
-        np.median,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        random_state=np.random.default_rng(0),
-    ).confidence_interval
-    return float(np.median(values)), float(found.low), float(found.high)
+def interval_of_median(values: np.ndarray, patients: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of a median by the percentile bootstrap over patients, whose images go together."""
+    names, subjects = np.unique(patients, return_inverse=True)
+    resampled = [
+        np.median(np.repeat(values, counts[subjects].astype(int)))
+        for batch in draws(len(names), len(values))
+        for counts in batch
+    ]
+    low, high, _ = percentile_interval(np.array(resampled))
+    return low, high
 
 
 def measure(name: str, engine: Engine, cases: Sequence[Case], pictures: Path | None, shown: int) -> None:
@@ -137,13 +153,13 @@ def measure(name: str, engine: Engine, cases: Sequence[Case], pictures: Path | N
         begun = time.perf_counter()
         explanation = explain(case.image).numpy()
         seconds.append(time.perf_counter() - begun)
-        values.append(figures(explanation, case, cases[number - 1]))
+        values.append(figures(explanation, case, other_patient(case, [*cases[number:], *cases[:number]])))
         if pictures is not None and number < shown:
             file = f"{case.name.replace('/', '_').removesuffix('.png')}_{name}.png"
             draw(
                 case.image, explanation, pictures / file, f"{case.name}: {name}, {values[-1][0]:.1f} x chance"
             )
-    print_rows(name, np.array(values), seconds)
+    print_rows(name, np.array(values), np.array([case.patient for case in cases]), seconds)
 
 
 def main() -> None:
@@ -168,13 +184,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as generated:
         data = options.data or write_radiographs(generated, options.studies, options.seed)
         cases = read_cases(data, by_study, engine.chains.preprocessing, options.limit)
+    if not cases:
+        raise SystemExit(f"{data}: no case shows a fracture; expected some, see --studies")
     with torch.inference_mode():
         logits = torch.cat([engine.network(case.image[None].to(engine.device)).cpu() for case in cases])
     found = (logits.argmax(1) == CLASSES.index("broken")).float().mean()
     print(f"{bundle.name}: {len(cases)} cases that show their fracture, {found:.0%} predicted broken")
     share = statistics.median(case.region.mean() for case in cases)
     print(f"a box takes {share:.1%} of the area (median), so that no median is much above {1 / share:.0f}\n")
-    print(f"{'':<11}{'chance over':<20}{'cases':>6}{'median':>9}{'95 % interval':>18}{'above 1':>11}")
+    print(f"{'':<11}{'chance over':<23}{'cases':>6}{'median':>9}{'95 % interval':>18}{'above 1':>11}")
     for name in NAMES:
         measure(name, engine, cases, options.pictures, options.shown)
 
