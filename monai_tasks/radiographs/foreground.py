@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
+from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
@@ -12,9 +13,10 @@ LONGEST = 256  # pixels, of the longer side of the reduced copy
 FRAMES = 3  # nested frames and collimators that are taken off, at most
 SAME = 0.04  # of the range of intensities; a frame varies by less
 CONVEX = 0.9  # share of its convex hull that the field inside a frame fills, at least
-ONE = 0.9  # share of what lies inside a frame that is in one piece, at least
+THICK = 0.06  # of the longer side; half the width of what counts as a piece of the field
 SMALLEST_FIELD = 0.1  # of the image; what is smaller is no field
 RECTANGLE = 0.91  # share of the rectangle around it that a mask fills, at least, to be one
+ROUGHLY = 0.85  # likewise, for the field in a frame, of which a corner may be as dark as the frame
 TWO_HEAPS = 0.8  # share of the variance of dark pixels that two classes explain, at least, to be two
 ONE_HEAP = 0.7  # share at which two classes are one heap: all that the frame leaves is body
 SMALLEST_HEAP = 0.08  # of the dark pixels
@@ -95,17 +97,51 @@ def _inside_frame(even: np.ndarray, field: np.ndarray) -> np.ndarray | None:
         region = field & (abs(even - np.median(values)) < SAME)
         labels, _ = ndimage.label(region)
         region = np.isin(labels, np.unique(labels[rim & region]))
-        left = field & ~ndimage.binary_opening(region, iterations=1)
-        rest = largest_component(left)
-        # A frame leaves one field. What leaves several is a limb across the image.
-        if rest.sum() < ONE * left.sum():
+        left = field & ~region
+        pieces = _thick(left)
+        inside = _hull(pieces) & field
+        if not SMALLEST_FIELD * field.size < inside.sum() < field.sum() - 0.02 * field.size:
             continue
-        if not SMALLEST_FIELD * field.size < rest.sum() < field.sum() - 0.02 * field.size:
-            continue
-        rest = ndimage.binary_fill_holes(ndimage.binary_opening(rest, iterations=2))
-        if rest.any() and solidity(rest) > CONVEX:
-            return largest_component(rest)
+        if pieces.sum() > CONVEX * inside.sum():
+            return inside
+        # A limb as dark or as bright as the frame goes with it where they touch, which leaves the background on both
+        # sides of it. Within their hull the limb is back.
+        if ndimage.label(pieces)[1] > 1 and is_rectangle(inside, ROUGHLY):
+            return inside
     return None
+
+
+def _thick(mask: np.ndarray) -> np.ndarray:
+    """The largest piece of a mask, and others that are no thin strips, as between two frames, and no letters."""
+    labels, count = ndimage.label(ndimage.binary_opening(mask, iterations=2))
+    if count < 2:
+        return labels > 0
+    half = ndimage.maximum(ndimage.distance_transform_edt(labels > 0), labels, range(1, count + 1))
+    thick = np.flatnonzero(half > THICK * max(mask.shape)) + 1
+    largest = np.bincount(labels.ravel())[1:].argmax() + 1
+    return np.isin(labels, [largest, *thick])
+
+
+def _hull(mask: np.ndarray) -> np.ndarray:
+    """The pixels of the convex hull of a mask."""
+    corners = _ends(mask)
+    if len(corners) < 3:
+        return mask
+    try:
+        hull = corners[ConvexHull(corners).vertices]
+    except QhullError:
+        return mask
+    drawn = Image.new("1", mask.shape[::-1])
+    # The ends of a row lie on the outer edges of its pixels.
+    ImageDraw.Draw(drawn).polygon([(float(x) - 0.5, float(y) - 0.5) for y, x in hull], fill=1)
+    return np.asarray(drawn) | mask
+
+
+def _ends(mask: np.ndarray) -> np.ndarray:
+    """Corners (N, 2) of the first and the last pixel of each row, rows and columns: only they can lie on a hull."""
+    rows = np.flatnonzero(mask.any(1))
+    first, last = mask[rows].argmax(1), mask.shape[1] - mask[rows, ::-1].argmax(1)
+    return np.concatenate([np.stack([rows + down, side], 1) for down in (0, 1) for side in (first, last)])
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
@@ -118,11 +154,7 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
 
 def solidity(mask: np.ndarray) -> float:
     """The share of its convex hull that a mask fills, 0..1."""
-    # Of every row only its ends can lie on the hull.
-    rows = np.flatnonzero(mask.any(1))
-    first = mask[rows].argmax(1)
-    last = mask.shape[1] - mask[rows, ::-1].argmax(1)
-    corners = np.concatenate([np.stack([rows + down, side], 1) for down in (0, 1) for side in (first, last)])
+    corners = _ends(mask)
     try:
         return float(mask.sum() / ConvexHull(corners).volume)
     except QhullError:
@@ -199,8 +231,13 @@ def body(small: np.ndarray, field: np.ndarray | None = None) -> np.ndarray:
     return ndimage.binary_fill_holes(mask)
 
 
-def is_rectangle(mask: np.ndarray) -> bool:
-    """Whether a mask is a rectangle, turned or not, as far as the image shows it."""
+def is_rectangle(mask: np.ndarray, filled: float = RECTANGLE) -> bool:
+    """Whether a mask is a rectangle, turned or not, as far as the image shows it.
+
+    Args:
+        mask: (H, W), bool; not empty.
+        filled: share of the rectangle around it that it fills, at least.
+    """
     if mask.all():
         return True
     places = np.argwhere(mask)
@@ -214,7 +251,7 @@ def is_rectangle(mask: np.ndarray) -> bool:
         if np.prod(high - low) < 1.3 * mask.sum() or np.isinf(best):
             turned = grid @ turn.T
             best = min(best, ((turned >= low) & (turned <= high)).all(-1).sum())
-    return bool(mask.sum() > RECTANGLE * best)
+    return bool(mask.sum() > filled * best)
 
 
 def background(pixels: np.ndarray, edge: int, field: np.ndarray, mask: np.ndarray) -> int:
