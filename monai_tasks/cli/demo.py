@@ -27,12 +27,13 @@ def command(bundle: str, output: Path, verbosity: int) -> None:
         from monai_tasks.experiments.demo import demo
 
         summary = demo(bundle, output, progress=verbosity >= 0)
+    found = summary.headline
     if verbosity >= 0:
-        click.echo(f"mean Dice on unseen images: {summary.mean_dice:.3f}; failed cases: {summary.failed}")
+        click.echo(f"{found.name}: {found.value:.3f}; failed cases: {summary.failed}")
         click.echo(summary.page)
-    if summary.mean_dice < summary.expected:
+    if found.value < summary.expected:
         raise click.ClickException(
-            f"mean Dice {summary.mean_dice:.3f}; expected at least {summary.expected}: the installation does not "
+            f"{found.name} {found.value:.3f}; expected at least {summary.expected}: the installation does not "
             "train or infer as it should"
         )
     if summary.failed:

@@ -48,7 +48,7 @@ def test_command_ends_with_the_report(small_plan, tmp_path, monkeypatch):
     monkeypatch.setitem(module.PLANS, BUNDLE, plan)
     again = CliRunner().invoke(main, ["demo", BUNDLE, "-o", str(out)])
     assert again.exit_code == 1
-    assert f"mean Dice {mean:.3f}; expected at least 0.99" in again.stderr
+    assert f"mean Dice on unseen images {mean:.3f}; expected at least 0.99" in again.stderr
 
 
 def test_a_bundle_without_a_plan_is_refused(example_bundle, tmp_path):
