@@ -119,7 +119,7 @@ def test_infer_runs_from_an_empty_folder(installed, tmp_path):
     assert (tmp_path / "out" / "report.html").is_file()
 
 
-def requirements(names: tuple[str, ...] = ("test", "docs")) -> list[Requirement]:
+def requirements(names: tuple[str, ...] = ("test", "docs", "explain", "cluster")) -> list[Requirement]:
     """All that setup.cfg asks for, of the core and of some extras: those that the environment of the tests has."""
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
@@ -145,7 +145,9 @@ def test_the_pins_have_no_local_builds():
 
 
 def test_every_package_that_the_code_imports_is_declared():
-    declared = {canonicalize_name(one.name) for one in requirements(("test", "docs", "label"))}
+    declared = {
+        canonicalize_name(one.name) for one in requirements(("test", "docs", "label", "explain", "cluster"))
+    }
     providers = packages_distributions()
     missing = set()
     for path in (ROOT / "monai_tasks").rglob("*.py"):
