@@ -21,6 +21,7 @@ import numpy as np
 
 from monai_tasks.io.radiograph import read_radiograph
 from monai_tasks.phantoms.radiograph_frames import framed, presented, with_text
+from monai_tasks.phantoms.radiograph_scenes import PARTS, other_part
 from monai_tasks.radiographs.colour_evidence import evidence
 from monai_tasks.radiographs.colour_inversion import corner_rule, is_inverted
 from monai_tasks.radiographs.foreground import exposed_field, reduced
@@ -28,6 +29,7 @@ from monai_tasks.radiographs.foreground import exposed_field, reduced
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WHITE = 65535
 FIT, TEST = 51, 52  # first numbers of the seeds
+PENALTY = 3e-4  # of the squares of the weights, beside the mean loss
 REAL = {
     "wrists": ("wrist_xray/images/*.png",),
     "chest and lower leg, DICOM": ("dicom/radiographs/966_fixed.dcm", "dicom/radiographs/RG3_J2KR.dcm"),
@@ -38,25 +40,41 @@ REAL = {
 
 
 def fit(wrists: int) -> None:
-    """Print the weights of the evidence by logistic regression without a constant term."""
+    """Print the weights of the evidence, by logistic regression without a constant term.
+
+    Images of other parts of the body, drawn with the same seeds, have half as much weight.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    found, bright = [], []
+    found, weights = [], []
     for number in range(wrists):
-        for _, pixels, inverted in presented(np.random.default_rng([FIT, number])):
+        cases = list(presented(np.random.default_rng([FIT, number])))
+        cases += [
+            ("", *other(np.random.default_rng([FIT, number, place]), part))
+            for place, part in enumerate(PARTS)
+        ]
+        for kind, pixels, inverted in cases:
             small, _ = reduced(pixels)
-            found.append(evidence(small, exposed_field(small)))
-            bright.append(not inverted)
-    names = list(found[0])
-    table, bright = np.array([[row[name] for name in names] for row in found]), np.array(bright)
-    # The mirror image of each case makes the two classes alike.
-    table, bright = np.concatenate([table, -table]), np.concatenate([bright, ~bright])
-    model = LogisticRegression(C=1.0, fit_intercept=False, max_iter=5000).fit(table, bright)
-    print(f"{len(found)} images of {wrists} wrists; {100 * model.score(table, bright):.2f} % right")
-    for name, weight, alone in zip(
-        names, model.coef_[0], (table * np.where(bright, 1, -1)[:, None] > 0).mean(0), strict=True
-    ):
+            values = evidence(small, exposed_field(small))
+            # As if bone were bright in all: inversion changes nothing but the signs.
+            found.append([-value if inverted else value for value in values.values()])
+            weights.append(1.0 if kind else 0.5)
+    table, weights = np.array(found), np.array(weights)
+    scale = table.std(0)
+    both, bright = np.concatenate([table, -table]) / scale, np.arange(2 * len(table)) < len(table)
+    model = LogisticRegression(C=1 / (2 * PENALTY), fit_intercept=False, max_iter=5000)
+    model.fit(both, bright, sample_weight=np.tile(weights, 2) / (2 * weights.sum()))
+    right = (table @ (model.coef_[0] / scale) > 0)[weights == 1].mean()
+    print(f"{len(table)} images; of those of {wrists} wrists {100 * right:.2f} % right")
+    for name, weight, alone in zip(values, model.coef_[0] / scale, (table > 0).mean(0), strict=True):
         print(f'    "{name}": {weight:.2f},  # alone {100 * alone:.1f} %')
+
+
+def other(rng: np.random.Generator, part: str) -> tuple[np.ndarray, bool]:
+    """An image of another part of the body, half of them in frames with text, and whether bone is dark."""
+    inverted = bool(rng.random() < 0.5)
+    pixels = other_part(rng, part, (256, 256), inverted=inverted)
+    return (framed(rng, with_text(rng, pixels)) if rng.random() < 0.5 else pixels), inverted
 
 
 def generated(wrists: int) -> Iterator[tuple[str, np.ndarray, bool]]:
