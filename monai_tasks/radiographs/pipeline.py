@@ -7,13 +7,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from pydoc import ErrorDuringImport  # of the finder of classes that MONAI uses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import sha256
 from monai_tasks.radiographs.study import Image, Step, Study
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigParser
 
 DEFAULT = Path(__file__).with_name("pipeline.json")
 STEPS = "steps"
@@ -90,7 +94,10 @@ def load_pipeline(
                 f"no parameter {key!r}; expected STEP#PARAMETER, where STEP is one of {', '.join(chosen)}"
             )
         chosen[name][parameter] = value
-    return Pipeline(tuple(_build(name, part) for name, part in chosen.items()), chosen)
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser({STEPS: chosen})
+    return Pipeline(tuple(_build(parser, name) for name in chosen), chosen)
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -111,13 +118,9 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     return content
 
 
-def _build(name: str, part: dict[str, Any]) -> Step:
-    from pydoc import ErrorDuringImport  # what MONAI finds classes with
-
-    from monai.bundle import ConfigParser
-
+def _build(parser: ConfigParser, name: str) -> Step:
     try:
-        step = ConfigParser(part).get_parsed_content()
+        step = parser.get_parsed_content(f"{STEPS}#{name}")
     except (
         RuntimeError,
         ValueError,
