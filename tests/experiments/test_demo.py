@@ -51,6 +51,31 @@ def test_command_ends_with_the_report(small_plan, tmp_path, monkeypatch):
     assert f"mean Dice on unseen images {mean:.3f}; expected at least 0.99" in again.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("wrist_xray_fracture_classification", "images"),
+        ("wrist_xray_fracture_study_classification", "studies"),
+    ],
+)
+def test_a_classification_is_judged_by_the_area_under_its_curve(name, level, tmp_path, monkeypatch):
+    """The same images for both; with so few of them anything may come out, but it must come out."""
+    plan = module.PLANS[name]
+    settings = {**plan.settings, "size": [32, 22], "widen_factor": 0.125}
+    monkeypatch.setitem(
+        module.PLANS, name, dataclasses.replace(plan, cases=16, epochs=1, expected=0.0, settings=settings)
+    )
+    summary = module.demo(name, tmp_path, progress=False)
+    assert summary.failed == 0
+    assert summary.headline.name == f"AUROC of unseen {level}"
+    table = json.loads((tmp_path / "evaluation" / "summary.json").read_text())["tables"][0]
+    assert summary.headline.value == table["metrics"]["auroc"]["value"]
+    page = summary.page.read_text(encoding="utf-8")
+    assert f"{summary.headline.value:.3f}" in page
+    assert "evaluation/roc.png" in page
+
+
 def test_a_bundle_without_a_plan_is_refused(example_bundle, tmp_path):
     with pytest.raises(BundleError, match="no demo; expected one of: hippocampus"):
         module.demo(example_bundle, tmp_path)
