@@ -152,15 +152,6 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     return labels == np.bincount(labels.ravel())[1:].argmax() + 1
 
 
-def solidity(mask: np.ndarray) -> float:
-    """The share of its convex hull that a mask fills, 0..1."""
-    corners = _ends(mask)
-    try:
-        return float(mask.sum() / ConvexHull(corners).volume)
-    except QhullError:
-        return 1.0
-
-
 def otsu(values: np.ndarray) -> tuple[float, float]:
     """Otsu's threshold [Otsu1979], by SimpleITK.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from monai_tasks.radiographs.foreground import background, body, exposed_field, otsu, reduced, solidity
+from monai_tasks.radiographs.foreground import background, body, exposed_field, otsu, reduced
 
 
 @pytest.fixture
@@ -96,14 +96,6 @@ def test_otsu_is_the_threshold_that_explains_most():
     best = max(between(cut) for cut in np.linspace(0.1, 0.8, 300))
     assert explained == pytest.approx(best, rel=0.01)
     assert explained == pytest.approx(between(threshold), rel=1e-3)
-
-
-def test_solidity_is_the_share_of_the_hull():
-    square = np.zeros((40, 40), bool)
-    square[5:25, 5:25] = True
-    assert solidity(square) == pytest.approx(1.0)
-    square[5:15, 15:25] = False  # a quarter less; the hull loses the triangle between the corners
-    assert solidity(square) == pytest.approx(300 / 350)
 
 
 def test_the_background_is_the_grey_around_the_body(limb):
