@@ -31,8 +31,9 @@ $(STAMP): setup.cfg setup.py constraints.txt
 demo: $(STAMP)
 	@$(BIN)/monai-tasks demo $(BUNDLE) -o $(DEMO_OUT)
 
+# A process a core, each with one thread, instead of one process whose threads wait for each other.
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not gpu and not label"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu and not label" -n auto --maxprocesses 4 --dist loadfile
 
 test-gpu: $(STAMP)
 	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
