@@ -53,8 +53,13 @@ docs: $(STAMP)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
 bench: $(STAMP)
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/relevance.py,$(wildcard benchmarks/*.py)); do \
+		echo "== $$file"; $(BIN)/python $$file || exit 1; \
+	done
+	@echo "== benchmarks/relevance.py"
+	@$(BIN)/python benchmarks/relevance.py --weights wrist_networks_out/ResNet18/training/model.pt \
+		--configs wrist_networks_out/small.json
 
 clean:
-	rm -rf build dist site *.egg-info $(DEMO_OUT) .pytest_cache .ruff_cache
+	rm -rf build dist site *.egg-info $(DEMO_OUT) knee_variants_out wrist_networks_out knee_pictures_out .pytest_cache .ruff_cache
 	find monai_tasks tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -33,6 +33,7 @@ PARTS = ("training", "validation", "test")
 # Half the channels of a ResNet18, and the rate that suits so few steps.
 SMALL = {"widen_factor": 0.5}
 TRAINING = {"learning_rate": 0.001}
+CONFIG = "small.json"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def main() -> None:
     for data in dict.fromkeys(["uncorrelated", *(one.data for one in chosen)]):
         _write(output / data, arguments.studies, arguments.seed, data, arguments.jobs)
     _write(output / "none", arguments.unseen, arguments.seed + 1, None, arguments.jobs)
+    # What `infer` and benchmarks/relevance.py need beside the weights.
+    write_json(output / CONFIG, SMALL | {"size": list(arguments.size)})
     rows: list[dict[str, Any]] = []
     for variant in chosen:
         rows += measure(variant, output, arguments.epochs, arguments.seed, arguments.size)
