@@ -54,6 +54,7 @@ class Entry:
         place: series number and instance number, or infinity where the header tells none.
         frames: how many images it holds.
         hidden: which parts of `file` hold something personal.
+        named: whether its header has the name of the patient, so that `hidden` can be relied on.
         state: size in bytes, and time of the last change.
     """
 
@@ -67,6 +68,7 @@ class Entry:
     place: tuple[float, float] = (float("inf"), float("inf"))
     frames: int = 1
     hidden: tuple[int, ...] = ()
+    named: bool = False
     state: tuple[int, int] = (0, 0)
 
 
@@ -149,6 +151,7 @@ def _of_header(entry: Entry, header: Dataset, pseudonyms: Pseudonyms) -> Entry:
         place=(_number(header, "SeriesNumber"), _number(header, "InstanceNumber")),
         frames=int(header.get("NumberOfFrames") or 1),
         hidden=_hidden(entry.file, header),
+        named=bool(_text(header, "PatientName")),
     )
 
 
@@ -207,9 +210,12 @@ def _hidden_alike(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 
 def shown(entry: Entry, pseudonyms: Pseudonyms) -> str:
-    """The path of a file as it may be passed on: with a pseudonym for each part that holds something personal."""
+    """The path of a file as it may be passed on: with a pseudonym for each part that holds something personal.
+
+    Where no header tells the patient's name, as that of a letter, a picture or a damaged file, any part may hold it.
+    """
     parts = entry.file.split("/")
-    for number in entry.hidden:
+    for number in entry.hidden if entry.named else range(len(parts)):
         suffix = Path(parts[number]).suffix
         suffix = suffix if suffix.lower() in (*PICTURE_SUFFIXES, *DICOM_SUFFIXES) else ""
         parts[number] = f"~{pseudonyms('path', parts[number])}{suffix}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 
 import pytest
 from archive_files import LEAKS, image
@@ -67,11 +68,23 @@ def test_a_shown_path_keeps_what_is_not_personal(tmp_path):
     assert shown(entry, Pseudonyms(b"other")) != shown(entry, PSEUDONYMS)
 
 
+def test_of_a_path_that_no_header_explains_nothing_is_shown(tmp_path):
+    for name in ("Leaka/letter of Leakfirst.pdf", "Leaka/Leakfirst 1901.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    whole = image(tmp_path, "leaka.dcm", "a").read_bytes()
+    (tmp_path / "leaka.dcm").write_bytes(whole[:300])
+    image(tmp_path, "leakb.dcm", "b", PatientName="")
+    paths = [shown(entry, PSEUDONYMS) for entry in entries(tmp_path).values()]
+    assert len(paths) == 4
+    assert all(re.fullmatch(r"(~\w{16}/)?~\w{16}(\.png|\.dcm)?", path) for path in paths)
+
+
 def test_names_that_are_not_text(tmp_path):
     (tmp_path / os.fsdecode(b"M\xfcller.txt")).write_text("x")
     (entry,) = entries(tmp_path).values()
     assert entry.reason.startswith("not a radiograph")
-    assert os.fsencode(shown(entry, PSEUDONYMS)) == b"M\xfcller.txt"
+    assert shown(entry, PSEUDONYMS) == "~" + PSEUDONYMS("path", entry.file)
 
 
 @pytest.mark.parametrize("seed", range(20))
