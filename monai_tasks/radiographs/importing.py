@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -198,7 +198,7 @@ class _Run:
                 text = f"study without label; kept as {UNLABELLED}"
                 self.rejected.append({"file": "", "study": study, "reason": text})
             self.tasks[study] = StudyTask(self.source, self.output, label, study, own[0].patient, tuple(own))
-        self._check_output()
+        self._check_output({entry.study for entry in entries})
         return list(self.tasks.values())
 
     def unfinished(self, tasks: Sequence[StudyTask]) -> Iterator[StudyTask]:
@@ -269,13 +269,17 @@ class _Run:
             os.umask(before)
         return len(rows)
 
-    def _check_output(self) -> None:
-        """Refuse an output with studies of another archive, or of another key."""
-        for folder in study_folders(self.output):
-            if folder.name not in self.tasks:
+    def _check_output(self, known: Set[str]) -> None:
+        """Refuse an output with studies of another archive, or of another key; remove those not used any more."""
+        folders = [folder for folder in study_folders(self.output) if folder.name not in self.tasks]
+        for folder in folders:
+            if folder.name not in known:
                 found = f"study {folder.parent.name}/{folder.name}, which this archive and key do not give"
                 expected = "an empty folder, or what an earlier run made of the same archive"
                 raise InputError(self.output, found, expected)
+        for folder in folders:
+            self.journal.forget(folder.name)
+            shutil.rmtree(folder)
 
 
 def _names(entries: Sequence[Entry]) -> set[str]:

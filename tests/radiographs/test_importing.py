@@ -288,6 +288,8 @@ def test_a_study_of_too_many_images_is_left_out(tmp_path):
     assert reasons(tmp_path / "data") == {"a1.dcm": text, "a2.dcm": text}
     found = run(tmp_path / "archive", tmp_path / "more", max_images=4)
     assert found.images == 5
+    again = run(tmp_path / "archive", tmp_path / "more", max_images=3)
+    assert (again.images, again.skipped) == (1, 1)
 
 
 def test_copies_count_once_and_the_first_good_one_is_used(tmp_path):
