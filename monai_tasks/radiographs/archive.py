@@ -47,7 +47,7 @@ class Entry:
         file: below the archive's folder.
         reason: why it is not used; empty where it may be.
         study: pseudonym of the study.
-        patient: pseudonym of the patient.
+        patient: pseudonym of the patient; empty where nothing tells.
         series: pseudonym of the series.
         instance: pseudonym of the image; copies of one image have one.
         accession: pseudonym of the accession number.
@@ -131,9 +131,9 @@ def _entry(path: Path, source: Path, pseudonyms: Pseudonyms) -> Entry:
 
 
 def _of_picture(entry: Entry, pseudonyms: Pseudonyms) -> Entry:
-    """A picture: its folder is the study, and nothing tells the patient, so each study counts as one."""
+    """A picture: its folder is the study, and nothing tells the patient."""
     study = pseudonyms("folder", Path(entry.file).parent.as_posix())
-    return replace(entry, study=study, patient=study, instance=pseudonyms("file", entry.file))
+    return replace(entry, study=study, instance=pseudonyms("file", entry.file))
 
 
 def _of_header(entry: Entry, header: Dataset, pseudonyms: Pseudonyms) -> Entry:
@@ -144,7 +144,7 @@ def _of_header(entry: Entry, header: Dataset, pseudonyms: Pseudonyms) -> Entry:
         entry,
         reason=_no_radiograph(header),
         study=study,
-        patient=_patient(header, pseudonyms) or study,
+        patient=_patient(header, pseudonyms),
         series=pseudonyms("series", series),
         instance=pseudonyms("instance", instance) or pseudonyms("file", entry.file),
         accession=pseudonyms("accession", _text(header, "AccessionNumber")),

@@ -194,10 +194,12 @@ class _Run:
                     self.reject(entry, reason)
                 continue
             label = next(iter(found)).label if found else UNLABELLED
+            # A study of which no file tells the patient counts as one of its own.
+            patient = next((entry.patient for entry in own if entry.patient), study)
             if self.labels is not None and not found:
                 text = f"study without label; kept as {UNLABELLED}"
                 self.rejected.append({"file": "", "study": study, "reason": text})
-            self.tasks[study] = StudyTask(self.source, self.output, label, study, own[0].patient, tuple(own))
+            self.tasks[study] = StudyTask(self.source, self.output, label, study, patient, tuple(own))
         self._check_output({entry.study for entry in entries})
         return list(self.tasks.values())
 
@@ -288,7 +290,7 @@ def _names(entries: Sequence[Entry]) -> set[str]:
 
 def _implausible(entries: Sequence[Entry], max_images: int) -> str:
     """Why the files of a study are no examination of one patient; empty where they may be."""
-    if len({entry.patient for entry in entries}) > 1:
+    if len({entry.patient for entry in entries} - {""}) > 1:
         return "a study of several patients"
     images = sum({entry.instance: entry.frames for entry in entries}.values())
     if images > max_images:

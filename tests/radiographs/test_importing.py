@@ -319,17 +319,18 @@ def test_a_study_of_several_patients_or_labels_is_left_out(tmp_path):
 
 
 def test_patients_without_an_identifier(tmp_path):
-    """By name and birth date; a study whose header tells neither counts as a patient."""
+    """By name and birth date; a study of which no header tells both counts as a patient."""
     nobody = {"PatientID": ""}
     image(tmp_path / "archive", "a.dcm", "a", PatientName="Leak^X", **nobody)
     image(tmp_path / "archive", "b.dcm", "b", PatientName="LEAK^X", **nobody)
     image(tmp_path / "archive", "c.dcm", "c", PatientName="Leak^X", PatientBirthDate="19500101", **nobody)
     image(tmp_path / "archive", "d.dcm", "d", PatientName="Leak^X", PatientBirthDate="", **nobody)
+    image(tmp_path / "archive", "e.dcm", "c", instance=2, PatientName="", **nobody)
     found = run(tmp_path / "archive", tmp_path / "data")
     names = {row["file"]: row["name"] for row in read_table(found.origins)}
     patients = {row["image"]: row["patient"] for row in read_rows(tmp_path / "data")}
-    a, b, c, d = (patients[names[f"{study}.dcm"]] for study in "abcd")
-    assert (a == b, len({a, c, d})) == (True, 3)
+    a, b, c, d, e = (patients[names[f"{name}.dcm"]] for name in "abcde")
+    assert (a == b, c == e, len({a, c, d})) == (True, True, 3)
 
 
 @pytest.mark.parametrize("modality", ["DR", "DX", "RG", "", "MG", "XA", "OT"])
