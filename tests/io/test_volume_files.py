@@ -108,7 +108,7 @@ def test_trailing_axis_of_one_is_dropped(tmp_path, suffix):
 
 def _nifti(array, compressed=False):
     content = nib.Nifti1Image(array, np.eye(4)).to_bytes()
-    return gzip.compress(content) if compressed else content
+    return gzip.compress(content, mtime=0) if compressed else content
 
 
 NOISE = np.random.default_rng(3).normal(size=(12, 13, 14))
