@@ -213,4 +213,21 @@ class RotationAlignment:
         text = f"{found.degrees:g}{'' if found.sure else UNSURE}"
         if found.degrees == 0:
             return image.with_columns(rotation_degrees=text)
-        return image.with_pixels(pixels, rotation_degrees=text)
+        spacing = turned_spacing(image.row["pixel_spacing_mm"], found.degrees)
+        return image.with_pixels(pixels, rotation_degrees=text, pixel_spacing_mm=spacing)
+
+
+def turned_spacing(spacing: str, degrees: float) -> str:
+    """The distance of the pixels after a turn.
+
+    Args:
+        spacing: one number for square pixels, or `ROW x COLUMN`, in mm; or empty.
+        degrees: of the turn.
+
+    Returns:
+        In the same form: the two are swapped by a quarter turn, and nothing is known of them after other turns.
+    """
+    row, by, column = spacing.partition(" x ")
+    if not by or degrees % 180 == 0:
+        return spacing
+    return f"{column} x {row}" if degrees % 90 == 0 else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,7 +48,8 @@ class Entry:
         file: below the archive's folder.
         reason: why it is not used; empty where it may be.
         study: pseudonym of the study.
-        patient: pseudonym of the patient; empty where nothing tells.
+        patient: pseudonym of the patient's identifier; empty where there is none.
+        person: pseudonym of name and birth date together; empty where one of them is missing.
         series: pseudonym of the series.
         instance: pseudonym of the image; copies of one image have one.
         accession: pseudonym of the accession number.
@@ -62,6 +64,7 @@ class Entry:
     reason: str = ""
     study: str = ""
     patient: str = ""
+    person: str = ""
     series: str = ""
     instance: str = ""
     accession: str = ""
@@ -103,7 +106,7 @@ def scan(
                 raise found
             entries += found
             bar.update(len(chunk))
-    return sorted(_hidden_alike(entries), key=lambda entry: entry.file)
+    return sorted(_hidden_alike(with_patients(entries)), key=lambda entry: entry.file)
 
 
 def look_at(paths: Sequence[Path], source: Path, pseudonyms: Pseudonyms) -> list[Entry]:
@@ -144,7 +147,8 @@ def _of_header(entry: Entry, header: Dataset, pseudonyms: Pseudonyms) -> Entry:
         entry,
         reason=_no_radiograph(header),
         study=study,
-        patient=_patient(header, pseudonyms),
+        patient=pseudonyms("patient", _text(header, "PatientID").casefold()),
+        person=pseudonyms("person", _person(header)),
         series=pseudonyms("series", series),
         instance=pseudonyms("instance", instance) or pseudonyms("file", entry.file),
         accession=pseudonyms("accession", _text(header, "AccessionNumber")),
@@ -174,14 +178,34 @@ def _no_radiograph(header: Dataset) -> str:
     return "" if taken else f"not a radiograph (modality {told})"
 
 
-def _patient(header: Dataset, pseudonyms: Pseudonyms) -> str:
-    """By the patient's identifier; by name and birth date together where there is none."""
-    identifier, name, birth = (
-        _text(header, keyword) for keyword in ("PatientID", "PatientName", "PatientBirthDate")
-    )
-    if identifier:
-        return pseudonyms("patient", identifier)
-    return pseudonyms("person", f"{name.casefold()}\0{birth}") if name and birth else ""
+def _person(header: Dataset) -> str:
+    """Name and birth date together; empty where one of them is missing."""
+    name, birth = (_text(header, keyword) for keyword in ("PatientName", "PatientBirthDate"))
+    return f"{name.casefold()}\0{birth}" if name and birth else ""
+
+
+def with_patients(entries: Sequence[Entry]) -> list[Entry]:
+    """Give a patient to the files that have no identifier of one, by name and birth date.
+
+    It is the patient whose identifier stands beside the same name and birth date in other files. Where there is none,
+    or several as in archives in which all names are alike, the name and birth date count as a patient of their own.
+
+    Args:
+        entries: of one archive.
+
+    Returns:
+        The entries in their order.
+    """
+    known: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        if entry.patient and entry.person:
+            known[entry.person].add(entry.patient)
+
+    def patient(entry: Entry) -> str:
+        owners = known.get(entry.person, set())
+        return entry.patient or (next(iter(owners)) if len(owners) == 1 else entry.person)
+
+    return [replace(entry, patient=patient(entry)) for entry in entries]
 
 
 def _hidden(file: str, header: Dataset | None) -> tuple[int, ...]:

@@ -121,7 +121,7 @@ def import_archive(
     if not key.exists() and study_folders(output):
         raise InputError(key, "no such file", f"the key that the studies in {output} were named with")
     pseudonyms = load_pseudonyms(key, output)
-    origins = key.parent / f"{output.name}.files.csv"
+    origins = _origins(output, key)
     jobs = jobs or _cores()
     with Journal(output) as journal:
         _remove_leftovers(output)
@@ -317,6 +317,12 @@ def _stamp(task: StudyTask) -> str:
     files = (f"{entry.file} {entry.state[0]} {entry.state[1]}" for entry in task.entries)
     lines = [importlib.metadata.version("monai_tasks"), task.label, task.patient, *files]
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _origins(output: Path, key: Path) -> Path:
+    """Beside the key; where that is not beside the output, outputs of one name get tables of different names."""
+    place = "" if key.parent == output.parent else f".{hashlib.sha256(str(output).encode()).hexdigest()[:8]}"
+    return key.parent / f"{output.name}{place}.files.csv"
 
 
 def _cores() -> int:

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from monai_tasks.phantoms.wrist import wrist
-from monai_tasks.radiographs.alignment import RotationAlignment, align, rotation
+from monai_tasks.radiographs.alignment import RotationAlignment, align, rotation, turned_spacing
 from monai_tasks.radiographs.study import Image, Step, Study
 
 
@@ -140,3 +140,12 @@ def test_a_second_run_changes_nothing(study):
 def test_a_tolerance_that_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="expected degrees above 0"):
         RotationAlignment(tolerance=0)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "spacing"), [(90, "0.2 x 0.1"), (-90, "0.2 x 0.1"), (180, "0.1 x 0.2"), (12.5, "")]
+)
+def test_the_distances_of_pixels_turn_with_them(degrees, spacing):
+    assert turned_spacing("0.1 x 0.2", degrees) == spacing
+    assert turned_spacing("0.15", degrees) == "0.15"
+    assert turned_spacing("", degrees) == ""

@@ -333,6 +333,22 @@ def test_patients_without_an_identifier(tmp_path):
     assert (a == b, c == e, len({a, c, d})) == (True, True, 3)
 
 
+def test_a_person_is_one_patient_with_and_without_an_identifier(tmp_path):
+    born = {"PatientBirthDate": "19500101"}
+    image(tmp_path / "archive", "a.dcm", "a", PatientID="p1", PatientName="Leak^X", **born)
+    image(tmp_path / "archive", "b.dcm", "b", PatientID="P1", PatientName="Leak^Y", **born)
+    image(tmp_path / "archive", "c.dcm", "c", PatientID="", PatientName="LEAK^X", **born)
+    image(tmp_path / "archive", "d.dcm", "d", PatientID="p2", PatientName="Alike", **born)
+    image(tmp_path / "archive", "e.dcm", "e", PatientID="p3", PatientName="Alike", **born)
+    image(tmp_path / "archive", "f.dcm", "f", PatientID="", PatientName="Alike", **born)
+    found = run(tmp_path / "archive", tmp_path / "data")
+    names = {row["file"]: row["name"] for row in read_table(found.origins)}
+    patients = {row["image"]: row["patient"] for row in read_rows(tmp_path / "data")}
+    a, b, c, d, e, f = (patients[names[f"{name}.dcm"]] for name in "abcdef")
+    assert a == b == c
+    assert len({a, d, e, f}) == 4
+
+
 @pytest.mark.parametrize("modality", ["DR", "DX", "RG", "", "MG", "XA", "OT"])
 def test_which_modalities_are_radiographs(tmp_path, modality):
     image(tmp_path / "archive", "a.dcm", "a", Modality=modality)
