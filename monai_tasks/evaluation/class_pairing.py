@@ -131,8 +131,12 @@ class _Finder:
 
     def of_image(self, one: Prediction) -> list[Reference]:
         """The references of an image, those of the part if there are such."""
-        by_name = [] if one.inputs and self._paths_fit else self._by_name.get(one.case, [])
-        return self._taken(self._by_path[id(one)] or by_name)
+        at_path = self._by_path[id(one)]
+        if at_path or (one.inputs and self._paths_fit):
+            return self._taken(at_path)
+        named = self._by_name.get(one.case, [])
+        # Images of several parts may be called alike: then no part comes first, and the row says that it is unclear.
+        return named if len(named) > 1 and self._taken(named) else self._taken(named)
 
     def of_study(self, one: Prediction) -> list[Reference]:
         """The references of the images of a study, those of the part if there are such."""

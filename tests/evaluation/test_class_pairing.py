@@ -77,6 +77,17 @@ def test_after_a_move_names_are_enough(pair, studies):
     assert len(found) == 3 + 3 * 2
 
 
+def test_after_a_move_a_name_of_several_images_is_unclear(pair, tmp_path):
+    alike = {
+        part: [{"image": f"{study}/S1_I1.png", "label": label, "subject": study, "study": study}]
+        for part, study, label in (("test", "a", 1), ("training", "b", 0))
+    }
+    pair([row("S1_I1", 0.2, image=tmp_path / "elsewhere" / "b" / "S1_I1.png", study="b")], **alike)
+    (image,) = [one for one in pair.rows if one.level == "image"]
+    assert image.status == "failed"
+    assert image.reason.startswith("2 references: ")
+
+
 def test_a_name_is_no_match_where_paths_fit(pair, studies, tmp_path):
     rows = [*studies(a=[0.2]), row("b_0", 0.9, image=tmp_path / "other" / "b_0.png", study="other")]
     pair(rows, test=items("a", 1, 1) + items("b", 1, 0))
