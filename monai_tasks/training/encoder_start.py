@@ -56,6 +56,8 @@ class StartEncoder:
         """Attach to the trainer."""
         if self.path is not None:
             engine.add_event_handler(Events.STARTED, self.start)
+        elif any(getattr(module, "freeze_encoder", False) for module in self.network.modules()):
+            logger.warning("the encoder is frozen with random weights: none were given to start from")
 
     def start(self) -> Start:
         """Load the weights and say in the log which.

@@ -132,3 +132,12 @@ def test_without_a_file_nothing_happens(pair):
     StartEncoder(network, None).attach(engine)
     engine.run([0])
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_frozen_encoder_without_a_file_is_said(caplog):
+    network = StandardScoreNet(
+        StudyNet(rx_encoder(blocks=2, channels=4), rx_classifier(8), freeze_encoder=True)
+    )
+    with caplog.at_level(logging.WARNING):
+        StartEncoder(network, None).attach(Engine(lambda engine, batch: None))
+    assert "frozen with random weights" in caplog.text
