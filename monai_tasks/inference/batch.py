@@ -17,10 +17,11 @@ from monai_tasks.datasets.cases import Case
 from monai_tasks.inference.engine import EXPLANATION, IMAGE, PRED, Chains, Engine
 from monai_tasks.inference.identity import stamp
 from monai_tasks.inference.reasons import chain, is_out_of_memory, reason
-from monai_tasks.inference.results import DONE, FAILED, SKIPPED, Journal, ResultsTable
+from monai_tasks.inference.results import DONE, FAILED, SKIPPED, ResultsTable
 from monai_tasks.inference.stream import stream
 from monai_tasks.inference.studies import StudyTally
 from monai_tasks.inference.writer import Writer
+from monai_tasks.io.journal import Journal
 
 # A case is read ahead and another written behind beside those that the threads hold.
 AHEAD_AND_BEHIND = 2
@@ -118,7 +119,7 @@ class Batch:
         """The cases to compute; the finished ones get their rows on the way."""
         for index, case in enumerate(cases):
             task = _Task(index, case, stamp(case.paths, self.alone), self.writer.given(case))
-            row = None if overwrite else self.journal.row(case.name, self.run_id, task.stamp)
+            row = None if overwrite else self.journal.content(case.name, self._made(task))
             if row is None or not self.writer.prediction(case.name).is_file():
                 # In this order: a file without a record is made again, a record may not stand for other files.
                 self.journal.forget(case.name)
@@ -134,6 +135,10 @@ class Batch:
         table.add(index, row)
         if self.tally is not None:
             self.tally.add(case, row)
+
+    def _made(self, task: _Task) -> str:
+        """What tells whether a case was made in this way of these files."""
+        return f"{self.run_id} {task.stamp}"
 
     def _count(self, status: str, row: Mapping[str, Any]) -> None:
         self.counts[status] += 1
@@ -171,7 +176,7 @@ class Batch:
             "note": task.note,
             "seconds": round(task.seconds, 3),
         } | measures
-        self.journal.add(task.case.name, self.run_id, task.stamp, row)
+        self.journal.add(task.case.name, self._made(task), row)
         task.row = {**row, **task.given, "input": task.source}
         return task.row
 

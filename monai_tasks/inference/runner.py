@@ -17,12 +17,13 @@ from monai_tasks.inference.engine import Engine, resolve_device
 from monai_tasks.inference.identity import Identity
 from monai_tasks.inference.inputs import KINDS, RADIOGRAPHS, kind_of
 from monai_tasks.inference.report import PAGE, REPORT, write_report
-from monai_tasks.inference.results import DONE, FAILED, RESULTS, SKIPPED, Journal
+from monai_tasks.inference.results import DONE, FAILED, RESULTS, SKIPPED
 from monai_tasks.inference.studies import StudyTally
 from monai_tasks.inference.weights import WeightsError
 from monai_tasks.inference.writer import EXPLANATIONS, PREDICTIONS, PREVIEWS
 from monai_tasks.inference.writers import writer_class
 from monai_tasks.io.files import TEMPORARY_MARK
+from monai_tasks.io.journal import Journal
 from monai_tasks.io.tables import write_table
 
 MOST_JOBS = 4

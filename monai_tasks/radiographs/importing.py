@@ -26,10 +26,10 @@ from monai_tasks.datasets.radiographs import (
 )
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import TEMPORARY_MARK
+from monai_tasks.io.journal import Journal
 from monai_tasks.io.tables import write_table
 from monai_tasks.radiographs.archive import Entry, scan, shown
 from monai_tasks.radiographs.import_study import StudyResult, StudyTask, import_study
-from monai_tasks.radiographs.journal import Journal
 from monai_tasks.radiographs.labels import Label, read_labels
 from monai_tasks.radiographs.processes import over_processes
 from monai_tasks.radiographs.pseudonyms import Pseudonyms, key_beside, load_pseudonyms
@@ -207,7 +207,7 @@ class _Run:
         """The studies to do; those that an earlier run finished are taken over on the way."""
         for task in tasks:
             stamp = _stamp(task)
-            record = self.journal.result(task.study, stamp)
+            record = self.journal.content(task.study, stamp)
             written = study_folder(self.output, task.label, task.study) / METADATA
             if record is not None and (written.is_file() or not record["images"]):
                 self.results[task.study] = StudyResult(**record)

@@ -21,9 +21,9 @@ from tqdm import tqdm
 from monai_tasks.datasets.radiographs import FOLDERS, METADATA, REJECTED, study_folders, write_overall
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import TEMPORARY_MARK, write_json
+from monai_tasks.io.journal import Journal
 from monai_tasks.radiographs.cluster import over_cluster
 from monai_tasks.radiographs.contact_sheet import write_sheets
-from monai_tasks.radiographs.journal import Journal
 from monai_tasks.radiographs.pipeline import Pipeline, load_pipeline
 from monai_tasks.radiographs.processes import over_processes
 from monai_tasks.radiographs.work import Result, Task, failure, process, process_on_worker
@@ -168,7 +168,7 @@ class _Run:
         for folder in folders:
             task = Task(self.data, self.output, folder.parent.name, folder.name)
             stamp = _stamp(made_by, folder)
-            record = None if self.overwrite else self.journal.result(task.key, stamp)
+            record = None if self.overwrite else self.journal.content(task.key, stamp)
             written = self.output / task.key / METADATA
             if record is not None and (written.is_file() or not record["images"]):
                 self.results[task.key] = Result(**record)

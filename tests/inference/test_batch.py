@@ -13,9 +13,9 @@ import torch
 
 from monai_tasks.datasets.cases import Case
 from monai_tasks.inference.batch import Batch, _Task
-from monai_tasks.inference.results import Journal
 from monai_tasks.inference.runner import Summary, infer
 from monai_tasks.inference.writers import SegmentationWriter
+from monai_tasks.io.journal import Journal
 from monai_tasks.io.tables import read_table
 from monai_tasks.io.volume_reader import VolumeReader
 

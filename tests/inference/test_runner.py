@@ -20,8 +20,9 @@ import torch
 from monai_tasks.inference import batch
 from monai_tasks.inference.batch import Batch
 from monai_tasks.inference.engine import Engine
-from monai_tasks.inference.results import RESULTS, Journal
+from monai_tasks.inference.results import RESULTS
 from monai_tasks.inference.runner import Summary, infer
+from monai_tasks.io.journal import Journal
 from monai_tasks.io.tables import read_table
 
 Expected = Callable[[np.ndarray], np.ndarray]

@@ -13,9 +13,9 @@ import pytest
 
 from monai_tasks.datasets.radiographs import read_rejected, read_rows, read_study, study_folders
 from monai_tasks.io.errors import InputError
+from monai_tasks.io.journal import Journal
 from monai_tasks.io.radiograph import read_radiograph
 from monai_tasks.io.tables import read_table
-from monai_tasks.radiographs.journal import Journal
 from monai_tasks.radiographs.processes import over_processes
 from monai_tasks.radiographs.runner import preprocess
 
