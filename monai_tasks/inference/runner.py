@@ -22,7 +22,7 @@ from monai_tasks.inference.studies import StudyTally
 from monai_tasks.inference.weights import WeightsError
 from monai_tasks.inference.writer import EXPLANATIONS, PREDICTIONS, PREVIEWS
 from monai_tasks.inference.writers import writer_class
-from monai_tasks.io.files import TEMPORARY_MARK
+from monai_tasks.io.files import remove_leftovers
 from monai_tasks.io.journal import Journal
 from monai_tasks.io.tables import write_table
 
@@ -132,7 +132,8 @@ def infer(
     writer = writer_class(opened).of(engine, Path(output), preview)
     jobs = max(1, jobs or _default_jobs())
     with Journal(writer.output) as journal:
-        _remove_leftovers(writer.output)
+        folders = (PREDICTIONS, PREVIEWS, EXPLANATIONS)
+        remove_leftovers([writer.output, *(writer.output / name for name in folders)])
         tally = _tally(engine, search)
         batch = Batch(engine, writer, journal, identity.fingerprint(), kind.is_alone, tally)
         failures = batch.run(search.cases, jobs, overwrite, progress)
@@ -178,10 +179,3 @@ def _weights_of(bundle: Bundle, weights: str | Path | None) -> Path:
 def _default_jobs() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MOST_JOBS, max(1, cores // 2))
-
-
-def _remove_leftovers(output: Path) -> None:
-    """Remove what a killed run left half written."""
-    for folder in (output, *(output / name for name in (PREDICTIONS, PREVIEWS, EXPLANATIONS))):
-        for path in folder.glob(f".*{TEMPORARY_MARK}.*"):
-            path.unlink()

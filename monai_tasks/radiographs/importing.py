@@ -25,13 +25,13 @@ from monai_tasks.datasets.radiographs import (
     write_overall,
 )
 from monai_tasks.io.errors import InputError
-from monai_tasks.io.files import TEMPORARY_MARK
+from monai_tasks.io.files import remove_leftovers
 from monai_tasks.io.journal import Journal
 from monai_tasks.io.tables import write_table
 from monai_tasks.radiographs.archive import Entry, scan, shown
 from monai_tasks.radiographs.import_study import StudyResult, StudyTask, import_study
 from monai_tasks.radiographs.labels import Label, read_labels
-from monai_tasks.radiographs.processes import over_processes
+from monai_tasks.radiographs.processes import cores, over_processes
 from monai_tasks.radiographs.pseudonyms import Pseudonyms, key_beside, load_pseudonyms
 
 logger = logging.getLogger(__name__)
@@ -122,9 +122,9 @@ def import_archive(
         raise InputError(key, "no such file", f"the key that the studies in {output} were named with")
     pseudonyms = load_pseudonyms(key, output)
     origins = _origins(output, key)
-    jobs = jobs or _cores()
+    jobs = jobs or cores()
     with Journal(output) as journal:
-        _remove_leftovers(output)
+        remove_leftovers([output, *(output / name for name in FOLDERS)])
         exclude = [path for path in (output, key, origins, labels) if path is not None]
         entries = scan(source, pseudonyms, exclude, jobs, progress)
         run = _Run(source, output, pseudonyms, journal, labels)
@@ -305,13 +305,6 @@ def _check_folders(source: Path, output: Path) -> None:
         raise InputError(output, "the archive, or a folder around it", "a folder of its own")
 
 
-def _remove_leftovers(output: Path) -> None:
-    """Remove what a killed run left half written."""
-    for place in (output, *(output / name for name in FOLDERS)):
-        for path in place.glob(f".*{TEMPORARY_MARK}*"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
 def _stamp(task: StudyTask) -> str:
     """Tells whether a study is the one that was there before: by its label, and name, size and time of its files."""
     files = (f"{entry.file} {entry.state[0]} {entry.state[1]}" for entry in task.entries)
@@ -323,7 +316,3 @@ def _origins(output: Path, key: Path) -> Path:
     """Beside the key; where that is not beside the output, outputs of one name get tables of different names."""
     place = "" if key.parent == output.parent else f".{hashlib.sha256(str(output).encode()).hexdigest()[:8]}"
     return key.parent / f"{output.name}{place}.files.csv"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,7 +7,6 @@ import importlib.metadata
 import logging
 import os
 import platform
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +19,12 @@ from tqdm import tqdm
 
 from monai_tasks.datasets.radiographs import FOLDERS, METADATA, REJECTED, study_folders, write_overall
 from monai_tasks.io.errors import InputError
-from monai_tasks.io.files import TEMPORARY_MARK, write_json
+from monai_tasks.io.files import remove_leftovers, write_json
 from monai_tasks.io.journal import Journal
 from monai_tasks.radiographs.cluster import over_cluster
 from monai_tasks.radiographs.contact_sheet import write_sheets
 from monai_tasks.radiographs.pipeline import Pipeline, load_pipeline
-from monai_tasks.radiographs.processes import over_processes
+from monai_tasks.radiographs.processes import cores, over_processes
 from monai_tasks.radiographs.work import Result, Task, failure, process, process_on_worker
 
 logger = logging.getLogger(__name__)
@@ -120,7 +119,7 @@ def preprocess(
     folders = _check_folders(data, output)
     pipeline = load_pipeline(config, steps, settings)
     with Journal(output) as journal:
-        _remove_leftovers(output)
+        remove_leftovers([output, *(output / name for name in FOLDERS)])
         run = _Run(data, output, pipeline, journal, overwrite)
         tasks = run.unfinished(folders)
         if scheduler:
@@ -128,7 +127,7 @@ def preprocess(
             done = over_cluster(work, tasks, scheduler, partial(_check_worker, data, output, _version()))
         else:
             work = partial(process, steps=pipeline.steps)
-            done = over_processes(work, tasks, min(jobs or _cores(), len(folders)))
+            done = over_processes(work, tasks, min(jobs or cores(), len(folders)))
         with tqdm(total=len(folders), unit="study", disable=None if progress else True) as bar:
             run.bar = bar
             for task, result in done:
@@ -236,13 +235,6 @@ def _check_folders(data: Path, output: Path) -> list[Path]:
     return folders
 
 
-def _remove_leftovers(output: Path) -> None:
-    """Remove what a killed run left half written."""
-    for place in (output, *(output / name for name in FOLDERS)):
-        for path in place.glob(f".*{TEMPORARY_MARK}*"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
 def _stamp(made_by: str, folder: Path) -> str:
     """Tells whether a study is the one that was there before: by the pipeline, and size and time of its files."""
     states = ((path.name, path.stat()) for path in sorted(folder.iterdir()))
@@ -264,7 +256,3 @@ def _check_worker(data: Path, output: Path, version: str) -> str:
     return (
         "" if os.access(output, os.W_OK) else f"{output} cannot be written to; expected a folder for output"
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from monai_tasks.io.errors import InputError
-from monai_tasks.io.files import atomic_path, check_content, sha256, write_json, write_text
+from monai_tasks.io.files import atomic_path, check_content, remove_leftovers, sha256, write_json, write_text
 
 
 def test_written_file_is_alone_in_its_folder(tmp_path):
@@ -87,3 +87,12 @@ def test_check_content(tmp_path):
         check_content(tmp_path, "an image")
     with pytest.raises(InputError, match="empty file"):
         check_content(tmp_path / "empty", "an image")
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path):
+    with atomic_path(tmp_path / "kept.csv") as temporary:
+        temporary.write_text("whole")
+    temporary.write_text("half")
+    temporary.with_name(f"{temporary.name}.d").mkdir()
+    remove_leftovers([tmp_path, tmp_path / "missing"])
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.csv"]
