@@ -29,7 +29,8 @@ class Relevance:
     `monai_tasks.explain.score.direction`. Only a score that depends on no pixel, because a layer has no active feature,
     has no relevance.
 
-    The network is copied; what changes in it later changes nothing here.
+    The network is copied; what changes in it later changes nothing here. Where the relevance of an image does not sum
+    to the score, a `ConservationWarning` says so, and `problem` until the next image.
 
     Args:
         network: gives logits (B, K) for (B, 1, H, W), or for (B, V, 1, H, W) with absent views all NaN. Known are
@@ -45,6 +46,7 @@ class Relevance:
         self._network = own_copy(network)
         self._composite = composite()
         self._lock = threading.Lock()  # hooks keep the tensors of one image
+        self.problem = ""
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """The relevance of each pixel.
@@ -69,7 +71,9 @@ class Relevance:
             relevance = relevance[0].detach()
             if relevance.dim() == 4:
                 relevance[absent(batch.detach()[0])] = 0.0
-            _check(relevance, start)
+            self.problem = _problem(relevance, start)
+            if self.problem:
+                warnings.warn(self.problem, ConservationWarning, stacklevel=2)
             return relevance.to(image.device)
 
 
@@ -90,8 +94,9 @@ def composite() -> zennit.core.Composite:
     )
 
 
-def _check(relevance: torch.Tensor, start: torch.Tensor) -> None:
+def _problem(relevance: torch.Tensor, start: torch.Tensor) -> str:
+    """What is wrong with the sum of the relevance; empty where it is the score."""
     found, expected = float(relevance.sum(dtype=torch.float64)), float(start.sum())
-    if not abs(found - expected) <= TOLERANCE * float(start.abs().sum()):
-        text = f"relevance sums to {found:.4g}; expected the score, {expected:.4g}"
-        warnings.warn(text, ConservationWarning, stacklevel=3)
+    if abs(found - expected) <= TOLERANCE * float(start.abs().sum()):
+        return ""
+    return f"relevance sums to {found:.4g}; expected the score, {expected:.4g}"

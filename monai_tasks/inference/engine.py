@@ -21,6 +21,7 @@ from monai_tasks.inference.weights import load_weights
 from monai_tasks.io.errors import InputError
 
 IMAGE, PRED, EXPLANATION = "image", "pred", "explanation"
+EXPLANATION_NOTE = f"{EXPLANATION}_note"
 CLASSIFICATION = "classification"
 OUTPUT_DIR = "output_dir"
 CHANNELS = ("network_def::in_channels", "in_channels")
@@ -166,7 +167,8 @@ class Engine:
 
         Returns:
             The item with `pred` on the engine's device, (K, X, Y, Z) or (K,); where answers are explained, with
-            `explanation` too: float32 of the shape of the image, in main memory.
+            `explanation` too: float32 of the shape of the image, in main memory, and `explanation_note`: what is wrong
+            with it, or empty.
 
         Raises:
             InputError: if the image has another number of channels than the network takes.
@@ -181,6 +183,7 @@ class Engine:
         result = {**item, PRED: self.inferer(inputs[None].to(self.device), self.network)[0]}
         if self._explainer is not None:
             result[EXPLANATION] = self._explainer(inputs).cpu().numpy()
+            result[EXPLANATION_NOTE] = getattr(self._explainer, "problem", "")
         return result
 
     def _build(self, part: str) -> Any:

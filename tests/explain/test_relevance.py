@@ -169,8 +169,14 @@ def test_a_score_that_no_pixel_moves_has_no_relevance():
         torch.nn.Flatten(), torch.nn.Linear(16, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)
     )
     torch.nn.init.constant_(network[1].bias, -100.0)
+    explain = Relevance(network)
     with pytest.warns(ConservationWarning, match="sums to 0; expected the score"):
-        assert (Relevance(network)(torch.rand(1, 4, 4)) == 0).all()
+        assert (explain(torch.rand(1, 4, 4)) == 0).all()
+    assert "expected the score" in explain.problem
+    torch.nn.init.constant_(network[1].bias, 0.0)
+    explain = Relevance(network)
+    explain(torch.rand(1, 4, 4))
+    assert explain.problem == ""
 
 
 class Doubling(torch.nn.Module):

@@ -279,6 +279,21 @@ def test_explanations_are_made_when_they_are_asked_for_later_and_go_when_not(
     assert list((tmp_path / "out" / "explanations").iterdir()) == []
 
 
+def test_a_picture_that_does_not_hold_has_a_note(
+    bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Doubtful:
+        problem = "relevance sums to 0"
+
+        def __call__(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.zeros_like(image)
+
+    monkeypatch.setattr(Engine, "_make_explainer", lambda engine: Doubtful())
+    summary = _infer(bundle, images, tmp_path / "out", explain="gradcam")
+    rows = [row for row in read_table(summary.results) if row["level"] == "image"]
+    assert {row["note"] for row in rows} == {"relevance sums to 0"}
+
+
 def test_volumes_are_not_explained(bundle: Path, images: Path, tmp_path: Path) -> None:
     settings = {"inputs": "volumes"}
     image = images / "alone" / "alone_0.png"
