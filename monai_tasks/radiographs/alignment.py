@@ -213,7 +213,7 @@ class RotationAlignment:
         text = f"{found.degrees:g}{'' if found.sure else UNSURE}"
         if found.degrees == 0:
             return image.with_columns(rotation_degrees=text)
-        spacing = turned_spacing(image.row["pixel_spacing_mm"], found.degrees)
+        spacing = turned_spacing(image.row.get("pixel_spacing_mm", ""), found.degrees)
         return image.with_pixels(pixels, rotation_degrees=text, pixel_spacing_mm=spacing)
 
 
