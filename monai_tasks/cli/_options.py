@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from monai_tasks.catalog import BundleError
 from monai_tasks.io.errors import input_error
+
+INTERRUPTED = 130  # what shells give for a command that Ctrl-C ended
 
 
 class Setting(click.ParamType):
@@ -93,3 +96,24 @@ def user_errors() -> Iterator[None]:
         if cause is None:
             raise
         raise click.ClickException(str(cause)) from error
+
+
+@contextmanager
+def stoppable(pieces: str) -> Iterator[None]:
+    """Let a termination end the work as Ctrl-C does: what is being written is finished, and the next run goes on.
+
+    Args:
+        pieces: what the work is made of, such as `cases`.
+    """
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"stopped; the same command again goes on with the other {pieces}", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
 from monai_tasks.cli import _options as options
 
 SHOWN = 20
-INTERRUPTED = 130  # what shells give for a command that Ctrl-C ended
 
 
 @click.command("import")
@@ -57,16 +54,10 @@ def command(
     with options.user_errors():
         from monai_tasks.radiographs.importing import import_archive
 
-        before = signal.signal(signal.SIGTERM, _leave)
-        try:
+        with options.stoppable("studies"):
             summary = import_archive(
                 source, output, labels, key, max_images=max_images, jobs=jobs, progress=verbosity >= 0
             )
-        except KeyboardInterrupt:
-            click.echo("stopped; the same command again goes on with the other studies", err=True)
-            raise SystemExit(INTERRUPTED) from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
     for study, reason in summary.failures[:SHOWN]:
         click.echo(f"{study}: {reason}", err=True)
     if verbosity >= 0:
@@ -81,8 +72,3 @@ def command(
         click.echo(f"keep to yourself: {summary.key} and {summary.origins}")
     if summary.failures:
         raise SystemExit(1)
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    """End as Ctrl-C does: what is finished stays, and the next run goes on."""
-    raise KeyboardInterrupt

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
 from monai_tasks.cli import _options as options
 
 SHOWN = 20
-INTERRUPTED = 130  # what shells give for a command that Ctrl-C ended
 
 
 def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
@@ -87,27 +84,22 @@ def command(
         from monai_tasks.radiographs.pipeline import PipelineError
         from monai_tasks.radiographs.runner import preprocess
 
-        before = signal.signal(signal.SIGTERM, _leave)
-        try:
-            summary = preprocess(
-                data,
-                output,
-                steps=steps,
-                jobs=jobs,
-                scheduler=scheduler,
-                config=config,
-                settings=dict(settings),
-                sheets=sheets,
-                overwrite=overwrite,
-                progress=verbosity >= 0,
-            )
-        except PipelineError as error:
-            raise click.UsageError(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo("stopped; the same command again goes on with the other studies", err=True)
-            raise SystemExit(INTERRUPTED) from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with options.stoppable("studies"):
+            try:
+                summary = preprocess(
+                    data,
+                    output,
+                    steps=steps,
+                    jobs=jobs,
+                    scheduler=scheduler,
+                    config=config,
+                    settings=dict(settings),
+                    sheets=sheets,
+                    overwrite=overwrite,
+                    progress=verbosity >= 0,
+                )
+            except PipelineError as error:
+                raise click.UsageError(str(error)) from error
     for study, reason in summary.failures[:SHOWN]:
         click.echo(f"failed: {study}: {reason}", err=True)
     if len(summary.failures) > SHOWN:
@@ -118,8 +110,3 @@ def command(
         click.echo(f"{summary.metadata}: {summary.images} images, {summary.rejected} left out")
     if summary.failed:
         raise SystemExit(1)
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    """End as Ctrl-C does: what is finished stays, and the next run goes on."""
-    raise KeyboardInterrupt

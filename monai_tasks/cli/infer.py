@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
@@ -13,7 +11,6 @@ from monai_tasks.cli import _options as options
 from monai_tasks.explain.explainers import NAMES
 
 SHOWN = 20
-INTERRUPTED = 130  # what shells give for a command that Ctrl-C ended
 
 
 @click.command("infer")
@@ -75,29 +72,24 @@ def command(
         from monai_tasks.inference.runner import PASSED_OVER, infer
         from monai_tasks.io.errors import InputError
 
-        before = signal.signal(signal.SIGTERM, _leave)
-        try:
-            summary = infer(
-                bundle,
-                inputs,
-                output,
-                weights=weights,
-                configs=configs,
-                device=device,
-                jobs=jobs,
-                overwrite=overwrite,
-                preview=preview,
-                progress=verbosity >= 0,
-                settings=settings,
-                explain=explain,
-            )
-        except (ConfigError, DeviceError, InputError) as error:
-            raise click.UsageError(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo("stopped; the same command again goes on with the other cases", err=True)
-            raise SystemExit(INTERRUPTED) from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with options.stoppable("cases"):
+            try:
+                summary = infer(
+                    bundle,
+                    inputs,
+                    output,
+                    weights=weights,
+                    configs=configs,
+                    device=device,
+                    jobs=jobs,
+                    overwrite=overwrite,
+                    preview=preview,
+                    progress=verbosity >= 0,
+                    settings=settings,
+                    explain=explain,
+                )
+            except (ConfigError, DeviceError, InputError) as error:
+                raise click.UsageError(str(error)) from error
     for case, reason in summary.failures[:SHOWN]:
         click.echo(f"failed: {case}: {reason}", err=True)
     if len(summary.failures) > SHOWN:
@@ -116,8 +108,3 @@ def command(
         click.echo(summary.page)
     if summary.failed:
         raise SystemExit(1)
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    """End as Ctrl-C does: what is being written is finished, and the next run goes on."""
-    raise KeyboardInterrupt

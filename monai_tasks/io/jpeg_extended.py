@@ -35,11 +35,10 @@ def decode_frame(source: bytes, runner: Any) -> bytes:
         The pixels, 2 bytes each, in the order of rows.
 
     Raises:
-        NotImplementedError: if the pixels have colours or 8 bits, which other decoders take.
-        ValueError: if the stream is damaged.
+        ValueError: if the pixels have colours or 8 bits, which other decoders take, or the stream is damaged.
     """
     if runner.samples_per_pixel != 1 or runner.bits_allocated != 16:
-        raise NotImplementedError("only grey pixels of 9 to 12 bits")
+        raise ValueError("other pixels than grey ones of 9 to 12 bits")
     # GDCM only warns of a stream without its end, and of a scan that leaves coefficients out.
     if _END_OF_IMAGE not in source[-_PADDED:]:
         raise ValueError("a JPEG stream that ends early")

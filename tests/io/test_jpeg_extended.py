@@ -53,5 +53,5 @@ def test_a_scan_that_leaves_coefficients_out_is_refused(stream):
 
 @pytest.mark.parametrize("change", [{"samples_per_pixel": 3}, {"bits_allocated": 8}])
 def test_other_pixels_are_left_to_other_decoders(stream, change):
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(ValueError, match="other pixels than grey"):
         decode_frame(stream, runner(**change))
