@@ -53,7 +53,8 @@ COLUMNS = (
     "burned_in_annotation",
     "body_part_match",
     "colour_inverted",
-    "rotation_degrees",
+    "rotation_degrees",  # anticlockwise
+    "alignment_note",  # why the turn is in doubt; empty where it is not
 )
 REJECTED_COLUMNS = ("file", "study", "reason")
 

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from monai_tasks.radiographs.fingers import fingers_score
-from monai_tasks.radiographs.foreground import background, body, exposed_field, largest_component, reduced
+from monai_tasks.radiographs.foreground import Overview, largest_component
 from monai_tasks.radiographs.study import Image, Study
 
 TOLERANCE = 3.0  # degrees
@@ -18,7 +18,7 @@ LINES = 20.0  # degrees; how far the bones' edges may lie from the body's axis, 
 LONG = 1.15  # length by width of a body, from which its axis counts
 SURE = 1.5  # score of the fingers' end, either way, from which it counts as known
 BLUR = 4.0  # degrees
-UNSURE = "?"
+UNSURE = "direction unknown"
 MARGIN = 0.06  # of the body's length that is kept around it
 
 
@@ -46,9 +46,8 @@ def rotation(pixels: np.ndarray, tolerance: float = TOLERANCE) -> Rotation:
         pixels: (H, W), white where the body is dense.
         tolerance: degrees; a smaller turn, or a smaller rest beside quarter turns, is none.
     """
-    small, _ = reduced(pixels)
-    field = exposed_field(small)
-    return _rotation(small, field, body(small, field), tolerance)
+    overview = Overview(pixels)
+    return _rotation(overview.small, overview.field, overview.body, tolerance)
 
 
 def _rotation(small: np.ndarray, field: np.ndarray, mask: np.ndarray, tolerance: float) -> Rotation:
@@ -112,7 +111,9 @@ def _lean(small: np.ndarray, field: np.ndarray, mask: np.ndarray) -> float:
     return float((fine + 90) % 180 - 90)
 
 
-def align(pixels: np.ndarray, tolerance: float = TOLERANCE) -> tuple[np.ndarray, Rotation]:
+def align(
+    pixels: np.ndarray, tolerance: float = TOLERANCE, overview: Overview | None = None
+) -> tuple[np.ndarray, Rotation]:
     """Turn an image so that the fingers point up.
 
     Quarter turns move pixels and change none. Other turns resample once, by straight lines between pixels, onto a
@@ -121,19 +122,18 @@ def align(pixels: np.ndarray, tolerance: float = TOLERANCE) -> tuple[np.ndarray,
     Args:
         pixels: (H, W), white where the body is dense.
         tolerance: see `rotation`.
+        overview: of these pixels; made where not given.
 
     Returns:
         pixels: (H', W'), of the same kind; those given where they stay as they are.
         rotation: what was done.
     """
-    small, edge = reduced(pixels)
-    field = exposed_field(small)
-    mask = body(small, field)
-    found = _rotation(small, field, mask, tolerance)
+    overview = overview or Overview(pixels)
+    found = _rotation(overview.small, overview.field, overview.body, tolerance)
     if found.degrees % 90 == 0:
         return np.rot90(pixels, int(found.degrees // 90)), found
-    level = background(pixels, edge, field, mask)
-    return _resampled(pixels, found.degrees, level, _corners(mask) * edge), found
+    corners = _corners(overview.body) * overview.edge
+    return _resampled(pixels, found.degrees, overview.background(), corners), found
 
 
 def _corners(mask: np.ndarray) -> np.ndarray:
@@ -186,7 +186,8 @@ class RotationAlignment:
     """Turn images so that the fingers point up, and write by how much into the column `rotation_degrees`.
 
     Degrees are anticlockwise. Where it is not known which end the fingers are, the limb is made upright and the
-    column ends in `?`. An image that has the column filled has been turned before and is left as it is.
+    column `alignment_note` says `direction unknown`. An image whose degrees are filled in has been turned before and
+    is left as it is.
 
     Args:
         tolerance: degrees; a smaller turn, or a smaller rest beside quarter turns, is none.
@@ -209,12 +210,12 @@ class RotationAlignment:
     def _aligned(self, image: Image) -> Image:
         if image.row["rotation_degrees"]:
             return image
-        pixels, found = align(image.pixels, self.tolerance)
-        text = f"{found.degrees:g}{'' if found.sure else UNSURE}"
+        pixels, found = align(image.pixels, self.tolerance, image.overview)
+        columns = {"rotation_degrees": f"{found.degrees:g}", "alignment_note": "" if found.sure else UNSURE}
         if found.degrees == 0:
-            return image.with_columns(rotation_degrees=text)
-        spacing = turned_spacing(image.row.get("pixel_spacing_mm", ""), found.degrees)
-        return image.with_pixels(pixels, rotation_degrees=text, pixel_spacing_mm=spacing)
+            return image.with_columns(**columns)
+        columns["pixel_spacing_mm"] = turned_spacing(image.row.get("pixel_spacing_mm", ""), found.degrees)
+        return image.with_pixels(pixels, **columns)
 
 
 def turned_spacing(spacing: str, degrees: float) -> str:

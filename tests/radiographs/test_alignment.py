@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from monai_tasks.datasets.radiographs import COLUMNS
 from monai_tasks.phantoms.wrist import wrist
 from monai_tasks.radiographs.alignment import RotationAlignment, align, rotation, turned_spacing
 from monai_tasks.radiographs.study import Image, Step, Study
@@ -109,7 +110,7 @@ def test_real_wrists_stay_upright(shared_data):
 
 @pytest.fixture
 def study():
-    row = {"image": "broken/s/S1_I1.png", "rotation_degrees": "", "rows": "600", "columns": "600"}
+    row = dict.fromkeys(COLUMNS, "") | {"image": "broken/s/S1_I1.png", "rows": "600", "columns": "600"}
     return Study(
         "s",
         "broken",
@@ -122,11 +123,24 @@ def test_the_step_writes_the_turn(study):
     assert isinstance(step, Step)
     after = step(study)
     leaning, upright = after.images
-    assert float(leaning.row["rotation_degrees"].rstrip("?")) == pytest.approx(25, abs=3)
+    assert float(leaning.row["rotation_degrees"]) == pytest.approx(25, abs=3)
     assert (int(leaning.row["rows"]), int(leaning.row["columns"])) == leaning.pixels.shape
-    assert upright.row["rotation_degrees"].rstrip("?") == "0"
+    assert upright.row["rotation_degrees"] == "0"
     assert upright.pixels is study.images[1].pixels
     assert study.images[0].row["rotation_degrees"] == ""
+
+
+def test_a_doubt_has_a_column_of_its_own():
+    # A bar looks the same from both ends.
+    bar = np.zeros((300, 300), np.uint16)
+    bar[60:240, 120:180] = 40000
+    row = dict.fromkeys(COLUMNS, "") | {"image": "broken/s/S1_I1.png"}
+    fingers = limb(0.0)[0]
+    images = RotationAlignment()(
+        Study("s", "broken", (Image(row, np.rot90(bar)), Image(row, fingers)))
+    ).images
+    assert [abs(float(image.row["rotation_degrees"])) for image in images] == [90, 0]
+    assert [image.row["alignment_note"] for image in images] == ["direction unknown", ""]
 
 
 def test_a_second_run_changes_nothing(study):
