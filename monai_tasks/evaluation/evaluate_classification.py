@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -30,23 +31,26 @@ from monai_tasks.evaluation.class_tables import (
     COLUMNS,
     COMPARISON,
     Table,
+    classes_of,
     compare_rows,
     panels_of,
     tables_of,
 )
 from monai_tasks.evaluation.classification import measure
 from monai_tasks.evaluation.classification_page import write_classification_page
+from monai_tasks.evaluation.graded import RATERS, compare_raters, decision_rows, grades_of_bundle
 from monai_tasks.evaluation.intervals import LEVEL, RESAMPLES
 from monai_tasks.evaluation.outcome import PAGE, STATISTICS, TABLE, Summary
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import atomic_path, write_json
 from monai_tasks.io.tables import write_table
+from monai_tasks.metrics.grades import Grades
 from monai_tasks.metrics.operating_point import FILE as OPERATING_POINT
 from monai_tasks.metrics.operating_point import RULES, parse_rule
 from monai_tasks.metrics.operating_point import choose_threshold as best_threshold
 
 REPORT = "report.json"  # of `infer`, beside its table
-PREDICTIONS, COMPARED = "predictions.csv", "comparison.csv"
+PREDICTIONS, COMPARED, RATED = "predictions.csv", "comparison.csv", "raters.csv"
 PLOTS = {
     "roc": "roc.png",
     "pr": "pr.png",
@@ -78,6 +82,9 @@ def evaluate(
     `report.html` into `output`; `comparison.csv` and `operating_point.json` where they are asked for. A case that
     cannot be compared is a row of `predictions.csv` with the reason; the others go on.
 
+    Where the bundle's classes have an order, the decision to scan again is measured as well, as a rule of its own, and
+    `raters.csv` has the raters beside the network where the references name them.
+
     Args:
         bundle: whose classes they are.
         predictions: the output folder of `infer`, or a table; see `read_predictions`.
@@ -87,7 +94,8 @@ def evaluate(
         by: keys of the datalist's items, or columns of the table, for each of whose values the metrics are given too.
         compare: another output folder of `infer`, or table, of the same classes, for paired differences.
         choose_threshold: `youden` or `sensitivity:X`: choose the operating point on the validation part, which is
-            then the part that is evaluated. It is chosen on images where there are such, else on studies.
+            then the part that is evaluated. It is chosen on images where there are such, else on studies; of ordered
+            classes it is that of scanning again.
         worst: how many of the errors with the least probability for the true class are shown.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -104,16 +112,22 @@ def evaluate(
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     classes = _classes(bundle)
+    grades = grades_of_bundle(bundle, len(classes))
     output = Path(output)
     if choose_threshold is not None:
-        part = _part_for_threshold(choose_threshold, classes, part, references)
+        part = _part_for_threshold(choose_threshold, classes, grades, part, references)
     known = read_references(references, classes, part, by)
     source = table_of(predictions)
-    pairs = find_pairs(read_predictions(source, classes), known, len(classes))
+    pairs = find_pairs(read_predictions(source, classes, grades), known, len(classes))
     rows = pairs.rows
-    point = _choose(choose_threshold, rows, known, source) if choose_threshold is not None else None
+    decided = decision_rows(rows, grades) if grades else []
+    point = None
+    if choose_threshold is not None:
+        point = _choose(choose_threshold, decided if grades else rows, known, source)
 
-    bar = tqdm(tables_of(rows, by), desc="Measure", unit="table", disable=None if progress else True)
+    bar = tqdm(
+        tables_of([*rows, *decided], by), desc="Measure", unit="table", disable=None if progress else True
+    )
     tables = [replace(one, measures=tuple(measure(one.scores, resamples, seed))) for one in bar]
     facts = {"bundle": bundle.name, "bundle_version": bundle.metadata["version"], "monai_tasks": __version__}
     statistics: dict[str, Any] = facts | {
@@ -130,10 +144,17 @@ def evaluate(
         "without_subject": sum(not one.subject for one in known.chosen),
     }
     (output / COMPARED).unlink(missing_ok=True)
+    _remove_chosen(output)
     if compare is not None:
-        others = find_pairs(read_predictions(compare, classes), known, len(classes)).rows
-        statistics["comparison"] = _compared(rows, others, compare, resamples, seed)
+        others = find_pairs(read_predictions(compare, classes, grades), known, len(classes)).rows
+        statistics["comparison"] = _compared(rows, others, compare, resamples, seed, grades)
         write_table(output / COMPARED, statistics["comparison"], COMPARISON)
+    (output / RATED).unlink(missing_ok=True)
+    if grades is not None:
+        statistics["ordinal"] = {"rescan_from": classes[grades.rescan_from]}
+        if rated := compare_raters(rows, grades, resamples, seed):
+            statistics["raters"] = rated
+            write_table(output / RATED, rated, RATERS)
     if point is not None:
         statistics["operating_point"] = point
         write_json(output / OPERATING_POINT, point)
@@ -141,7 +162,7 @@ def evaluate(
     _write_predictions(output / PREDICTIONS, rows, classes, by)
     of_all = [table for table in tables if not table.subgroup]
     plots, matrices = _draw(of_all, classes, output), _draw_matrices(of_all, classes, output)
-    errors = _worst(rows, classes, source, output, worst)
+    errors = _worst(rows, classes, source, output, worst, grades is not None)
     write_classification_page(output / PAGE, rows, statistics, plots, matrices, errors)
     write_json(output / STATISTICS, statistics)
     return _summary(output, rows, statistics)
@@ -155,14 +176,18 @@ def _classes(bundle: Bundle) -> tuple[str, ...]:
 
 
 def _part_for_threshold(
-    rule: str, classes: Sequence[str], part: str | None, references: str | PathLike[str]
+    rule: str,
+    classes: Sequence[str],
+    grades: Grades | None,
+    part: str | None,
+    references: str | PathLike[str],
 ) -> str:
     """The part to choose a threshold on, after checks."""
     try:
         parse_rule(rule)
     except ValueError as cause:
         raise InputError("a threshold", f"rule {rule!r}", RULES) from cause
-    if len(classes) != 2:
+    if len(classes) != 2 and grades is None:
         raise InputError("a threshold", f"{len(classes)} classes", "two")
     if part not in (None, VALIDATION):
         reason = f"a threshold chosen on the {part} part"
@@ -177,6 +202,15 @@ def _choose(rule: str, rows: Sequence[Row], known: References, source: Path) -> 
     own = [row for row in rows if row.level == level and row.status == DONE]
     chosen = best_threshold([row.label for row in own], [row.probabilities[1] for row in own], rule)
     return chosen.content(known.part) | {"level": level} | _weights(source)
+
+
+def _remove_chosen(output: Path) -> None:
+    """Remove the operating point that an earlier run chose here; that of a training, say, is another one and stays."""
+    file = output / OPERATING_POINT
+    with suppress(FileNotFoundError, ValueError):  # what is missing, or no JSON, is not from here
+        told = json.loads((output / STATISTICS).read_text(encoding="utf-8")).get("operating_point")
+        if told is not None and told == json.loads(file.read_text(encoding="utf-8")):
+            file.unlink()
 
 
 def _weights(source: Path) -> dict[str, str]:
@@ -204,9 +238,16 @@ def _counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
 
 
 def _compared(
-    rows: Sequence[Row], others: Sequence[Row], path: str | PathLike[str], resamples: int, seed: int
+    rows: Sequence[Row],
+    others: Sequence[Row],
+    path: str | PathLike[str],
+    resamples: int,
+    seed: int,
+    grades: Grades | None,
 ) -> list[dict[str, Any]]:
-    found = compare_rows(rows, others, resamples, seed)
+    if grades is not None:
+        rows, others = ([*own, *decision_rows(own, grades)] for own in (rows, others))
+    found = compare_rows(rows, others, resamples, seed, grades is not None)
     if not found:
         raise InputError(path, "no case in common with the predictions", "a run on the same cases")
     return found
@@ -236,7 +277,7 @@ def _draw(tables: Sequence[Table], classes: Sequence[str], output: Path) -> list
     for table in tables:
         place = {"level": table.level, "rule": table.rule}
         for curve in (one for group in panels_of([table], classes).values() for one in group):
-            own = place | {"class": classes[curve.number]}
+            own = place | {"class": classes_of(table.rule, classes)[curve.number]}
             points["roc"] += [own | point for point in curves.roc_points(curve)]
             points["pr"] += [own | point for point in curves.pr_points(curve)]
         if table.scores.calibrated:
@@ -252,8 +293,8 @@ def _draw(tables: Sequence[Table], classes: Sequence[str], output: Path) -> list
     curves.draw_roc(panels_of(tables, classes), output / PLOTS["roc"])
     curves.draw_pr(panels_of(tables, classes), output / PLOTS["pr"])
     curves.draw_calibration(one_line, output / PLOTS["calibration"])
-    named = {table.heading: table.scores for table in calibrated}
-    curves.draw_probabilities(named, classes, output / PLOTS["probabilities"])
+    named = {table.heading: (table.scores, classes_of(table.rule, classes)) for table in calibrated}
+    curves.draw_probabilities(named, output / PLOTS["probabilities"])
     return [
         (PLOTS["roc"], "ROC curves; a ring is the operating point"),
         (PLOTS["pr"], "Precision by sensitivity; a ring is the operating point"),
@@ -269,13 +310,13 @@ def _draw_matrices(tables: Sequence[Table], classes: Sequence[str], output: Path
     drawn = []
     for table in tables:
         path = f"confusion_{table.level}{f'_{table.rule}' if table.rule else ''}.png"
-        curves.draw_confusion(table.scores, classes, output / path, table.heading)
+        curves.draw_confusion(table.scores, classes_of(table.rule, classes), output / path, table.heading)
         drawn.append((path, table.heading))
     return drawn
 
 
 def _worst(
-    rows: Sequence[Row], classes: Sequence[str], source: Path, output: Path, count: int
+    rows: Sequence[Row], classes: Sequence[str], source: Path, output: Path, count: int, ordered: bool
 ) -> list[tuple[str | None, str]]:
     """The errors with the least probability for the truth: picture in `output` where there is one, and caption."""
     for old in (output / "worst").glob("[0-9][0-9].png"):
@@ -289,7 +330,10 @@ def _worst(
         and row.status == DONE
         and row.label != row.decision
     ]
-    wrong.sort(key=lambda row: row.probabilities[row.label])
+    # Of ordered classes those that are most classes off come first.
+    wrong.sort(
+        key=lambda row: (-abs(row.decision - row.label) if ordered else 0, row.probabilities[row.label])
+    )
     errors = []
     for rank, row in enumerate(wrong[:count], start=1):
         said = f"{classes[row.decision]} (probability {row.probabilities[row.decision]:.2f})"

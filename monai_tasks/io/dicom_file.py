@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,16 @@ from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless
 
+from monai_tasks.io import jpeg_extended
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import check_content
 
 try:
     from pydicom.pixels import get_decoder
-
-    get_decoder(JPEGExtended12Bit).add_plugin("monai_tasks", ("monai_tasks.io.jpeg_extended", "decode_frame"))
 except ImportError:  # pydicom 2, which MONAI Label needs, takes no decoders
     pass
+else:
+    get_decoder(JPEGExtended12Bit).add_plugin("monai_tasks", (jpeg_extended.__name__, "decode_frame"))
 
 # They log a traceback for each decoder that does not take a file; `decode` says in words when none does.
 for _name in ("pydicom.pixels", "openjpeg"):
@@ -101,17 +103,48 @@ def read_header(path: Path) -> FileDataset:
         raise InputError(path, "a DICOM header that cannot be read", "a complete DICOM file") from cause
 
 
+class _Unchecked:
+    """Keeps pydicom from warning for as long as any thread asks for it: its settings are those of the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._undo = ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users > 1:
+                return
+            mode, level = config.settings.reading_validation_mode, _pydicom.level
+            self._undo.callback(setattr, config.settings, "reading_validation_mode", mode)
+            self._undo.callback(_pydicom.setLevel, level)
+            self._undo.enter_context(warnings.catch_warnings())
+            config.settings.reading_validation_mode = config.IGNORE
+            _pydicom.setLevel(logging.CRITICAL)
+            warnings.filterwarnings("ignore", module=r"pydicom\b")
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._undo.close()
+
+
+_pydicom, _unchecked = logging.getLogger("pydicom"), _Unchecked()
+
+
 @contextmanager
 def unchecked_values() -> Iterator[None]:
-    """Read headers without warnings of values that are not as DICOM has them: they hold the values themselves."""
-    before = config.settings.reading_validation_mode
-    config.settings.reading_validation_mode = config.IGNORE
+    """Read headers without warnings of values that are not as DICOM has them: they hold the values themselves.
+
+    Several threads may be in such a block at a time.
+    """
+    _unchecked.enter()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        config.settings.reading_validation_mode = before
+        _unchecked.leave()
 
 
 def _is_grey(dataset: FileDataset) -> bool:
@@ -134,8 +167,11 @@ def decode(path: Path, dataset: FileDataset) -> np.ndarray:
     try:
         return np.reshape(_pixels(dataset), (-1, dataset.Rows, dataset.Columns))
     except DECODING_ERRORS as cause:
-        name = dataset.file_meta.TransferSyntaxUID.name
-        raise InputError(path, f"pixels that cannot be decoded ({name})", "complete pixels") from cause
+        syntax = dataset.file_meta.TransferSyntaxUID
+        found, expected = f"pixels that cannot be decoded ({syntax.name})", "complete pixels"
+        if syntax == JPEGExtended12Bit and jpeg_extended.PROBLEM:
+            found, expected = f"{found}: {jpeg_extended.PROBLEM}", "python-gdcm, whose decoder they need"
+        raise InputError(path, found, expected) from cause
 
 
 def _pixels(dataset: FileDataset) -> np.ndarray:

@@ -1,14 +1,27 @@
 """A decoder of JPEG Extended with 12 bits for pydicom, by GDCM.
 
 Archives of computed radiography hold such files. pydicom asks GDCM for 8 bits only, though it decodes 12.
+
+`PROBLEM` says why GDCM is not there; it is empty where all is well.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-import gdcm
 from pydicom.uid import JPEGExtended12Bit
+
+try:
+    import gdcm
+except ImportError as error:
+    # Another module's name is that of a part of GDCM, or of what that needs.
+    is_missing = isinstance(error, ModuleNotFoundError) and error.name == "gdcm"
+    # Without folders, whose names may be people's.
+    why = re.sub(r"\S*[/\\]", "", str(error))
+    PROBLEM = "python-gdcm is not installed" if is_missing else f"python-gdcm cannot be loaded ({why})"
+else:
+    PROBLEM = ""
 
 DECODER_DEPENDENCIES = {JPEGExtended12Bit: ("gdcm>=3.0.24",)}
 
@@ -20,8 +33,8 @@ _WHOLE_SCAN = bytes((0, 63, 0))
 
 
 def is_available(uid: str) -> bool:
-    """Whether this decodes a transfer syntax; part of pydicom's interface."""
-    return uid in DECODER_DEPENDENCIES
+    """Whether this decodes a transfer syntax here; part of pydicom's interface."""
+    return uid in DECODER_DEPENDENCIES and not PROBLEM
 
 
 def decode_frame(source: bytes, runner: Any) -> bytes:

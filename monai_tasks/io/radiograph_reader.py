@@ -11,6 +11,7 @@ import numpy as np
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys
 
+from monai_tasks.io.dicom_file import unchecked_values
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.radiograph import read_radiograph
 
@@ -70,7 +71,8 @@ class RadiographReader(ImageReader):
         """
         if len(img) != 1:
             raise InputError(img[0], f"{len(img)} files in one case", "one radiograph")
-        radiograph = read_radiograph(img[0])
+        with unchecked_values():  # their warnings would show what the header says
+            radiograph = read_radiograph(img[0])
         if radiograph.frames != 1:
             found = f"{radiograph.frames} frames"
             raise InputError(img[0], found, "one; `monai-tasks radiographs import` splits such files")

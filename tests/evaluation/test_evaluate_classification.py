@@ -332,3 +332,14 @@ def test_an_old_comparison_does_not_stay(run, tmp_path):
     run(compare=tmp_path / "out")
     run()
     assert not (tmp_path / "result" / "comparison.csv").exists()
+
+
+def test_an_old_operating_point_does_not_stay_and_one_of_a_training_does(run, tmp_path):
+    file = tmp_path / "result" / "operating_point.json"
+    run(choose_threshold="youden")
+    assert file.exists()
+    run()
+    assert not file.exists()
+    file.write_text('{"threshold": 0.4, "epoch": 7}')
+    run()
+    assert file.exists()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import warnings
 
 import numpy as np
 import pytest
 from pydicom import config, dcmread
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
+from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLossless
 from radiograph_files import radiograph, ramp, save, write
 
+from monai_tasks.io import jpeg_extended
 from monai_tasks.io.dicom_file import decode, read_grey, read_header, unchecked_values
 from monai_tasks.io.errors import InputError
 
@@ -62,3 +65,42 @@ def test_values_that_are_not_as_dicom_has_them_raise_no_warning(tmp_path, caplog
         assert read() == []
     assert caplog.text == ""
     assert config.settings.reading_validation_mode == before
+
+
+def test_threads_that_read_at_a_time_end_with_the_settings_as_they_were(caplog):
+    before = config.settings.reading_validation_mode, warnings.filters[:], logging.getLogger("pydicom").level
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with unchecked_values():
+            inside.set()
+            leave.wait(30)
+
+    thread = threading.Thread(target=other)
+    with unchecked_values():
+        thread.start()
+        assert inside.wait(30)
+    # The other one still reads.
+    assert config.settings.reading_validation_mode == config.IGNORE
+    logging.getLogger("pydicom").warning("Somebody")
+    assert caplog.text == ""
+    leave.set()
+    thread.join()
+    after = config.settings.reading_validation_mode, warnings.filters[:], logging.getLogger("pydicom").level
+    assert after == before
+
+
+@pytest.mark.parametrize("problem", ["", "python-gdcm is not installed"])
+def test_a_file_that_needs_a_decoder_that_is_not_there_says_so(tmp_path, monkeypatch, problem):
+    monkeypatch.setattr(jpeg_extended, "PROBLEM", problem)
+    dataset = radiograph(ramp())
+    dataset.PixelData = encapsulate([b"no stream"])
+    dataset.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    path = save(dataset, tmp_path / "image.dcm")
+    with pytest.raises(InputError) as caught:
+        decode(path, read_grey(path))
+    assert caught.value.reason.endswith(
+        "not installed; expected python-gdcm, whose decoder they need"
+        if problem
+        else "; expected complete pixels"
+    )

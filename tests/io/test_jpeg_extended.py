@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
+from pydicom.uid import JPEGExtended12Bit
 
+from monai_tasks.io import jpeg_extended
 from monai_tasks.io.dicom_file import decode, read_grey
 from monai_tasks.io.jpeg_extended import decode_frame
 
@@ -55,3 +59,33 @@ def test_a_scan_that_leaves_coefficients_out_is_refused(stream):
 def test_other_pixels_are_left_to_other_decoders(stream, change):
     with pytest.raises(ValueError, match="other pixels than grey"):
         decode_frame(stream, runner(**change))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "python-gdcm is not installed"),
+        (
+            "import gdcm_part_that_is_not_there",
+            "cannot be loaded (No module named 'gdcm_part_that_is_not_there')",
+        ),
+        (
+            "raise ImportError('/home/x/libgdcm.so: wrong ELF class')",
+            "cannot be loaded (libgdcm.so: wrong ELF class)",
+        ),
+    ],
+)
+def test_a_decoder_that_is_missing_is_told_from_a_broken_one(tmp_path, monkeypatch, content, problem):
+    if content is None:
+        monkeypatch.setitem(sys.modules, "gdcm", None)
+    else:
+        (tmp_path / "gdcm.py").write_text(content)
+        monkeypatch.delitem(sys.modules, "gdcm")
+        monkeypatch.syspath_prepend(tmp_path)
+    spec = importlib.util.spec_from_file_location("jpeg_extended_again", jpeg_extended.__file__)
+    again = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(again)
+    assert again.PROBLEM.endswith(problem)
+    assert not again.is_available(JPEGExtended12Bit)
+    assert jpeg_extended.PROBLEM == ""
+    assert jpeg_extended.is_available(JPEGExtended12Bit)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from monai.transforms import LoadImage, LoadImaged
 from radiograph_files import ramp, write
 
+from monai_tasks.io.dicom_file import unchecked_values
 from monai_tasks.io.errors import input_error
 from monai_tasks.io.radiograph import read_radiograph, write_png
 from monai_tasks.io.radiograph_reader import RadiographReader
@@ -41,3 +44,12 @@ def test_what_is_refused_is_not_left_to_another_reader(tmp_path):
     one = write(tmp_path / "one.dcm", ramp())
     assert reason(frames).startswith(f"{frames}: 2 frames; expected one")
     assert reason([one, one]).startswith(f"{one}: 2 files in one case")
+
+
+def test_no_warning_shows_a_value_of_a_header(tmp_path, caplog):
+    with unchecked_values():
+        odd = {"ViewPosition": "kept_not" * 4, "BodyPartExamined": "Kept" * 9, "PatientID": "Kept" * 40}
+        path = write(tmp_path / "odd.dcm", ramp(), **odd)
+    with warnings.catch_warnings(action="always", record=True) as shown:
+        LoadImage(reader=RadiographReader)(path)
+    assert ([str(warning.message) for warning in shown], caplog.text) == ([], "")
