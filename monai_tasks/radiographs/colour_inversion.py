@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from monai_tasks.radiographs.colour_evidence import score
-from monai_tasks.radiographs.foreground import exposed_field, reduced
+from monai_tasks.radiographs.foreground import Overview
 from monai_tasks.radiographs.study import Image, Study
 
 CORNER = 100 / 255  # of the full range
 
 
-def is_inverted(pixels: np.ndarray) -> tuple[bool, float]:
+def is_inverted(pixels: np.ndarray, overview: Overview | None = None) -> tuple[bool, float]:
     """Whether bone is dark.
 
     Told by what lies inside frames and shutters, see `colour_evidence`. The inverted image always gets the opposite
@@ -21,13 +21,14 @@ def is_inverted(pixels: np.ndarray) -> tuple[bool, float]:
 
     Args:
         pixels: (H, W), uint16.
+        overview: of these pixels; made where not given.
 
     Returns:
         inverted: whether bone is dark; False where the image is even.
         confidence: 0.5 to 1, the estimated probability that the answer is right.
     """
-    small, _ = reduced(pixels)
-    value = score(small, exposed_field(small))
+    overview = overview or Overview(pixels)
+    value = score(overview.small, overview.field)
     return value < 0, float(1 / (1 + np.exp(-abs(value))))
 
 
@@ -58,7 +59,7 @@ class ColourInversion:
     def _bright(self, image: Image) -> Image:
         if image.row["colour_inverted"]:
             return image
-        inverted, _ = is_inverted(image.pixels)
+        inverted, _ = is_inverted(image.pixels, image.overview)
         if inverted:
             return image.with_pixels(np.iinfo(np.uint16).max - image.pixels, colour_inverted="yes")
         return image.with_columns(colour_inverted="no")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import SimpleITK as sitk
 from PIL import Image, ImageDraw
@@ -23,6 +25,45 @@ SMALLEST_HEAP = 0.08  # of the dark pixels
 THIN = 0.45  # of the way from the background to Otsu's threshold, at least, that the body is brighter
 NOISE = 4.0  # of the background's robust deviation, likewise
 STEEP = 3  # pixels of the reduced copy beside a frame in which its edge still shows
+
+
+class Overview:
+    """What the pixel steps see of one radiograph. Each part is found when it is first asked for, and then kept.
+
+    Args:
+        pixels: (H, W), of the radiograph; not to be changed afterwards.
+    """
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels = pixels
+
+    @cached_property
+    def _reduced(self) -> tuple[np.ndarray, int]:
+        return reduced(self._pixels)
+
+    @property
+    def small(self) -> np.ndarray:
+        """(H // edge, W // edge), float32, 0..1: the reduced copy, see `reduced`."""
+        return self._reduced[0]
+
+    @property
+    def edge(self) -> int:
+        """Of a block of the reduced copy, in pixels."""
+        return self._reduced[1]
+
+    @cached_property
+    def field(self) -> np.ndarray:
+        """Where the reduced copy shows an exposure, see `exposed_field`."""
+        return exposed_field(self.small)
+
+    @cached_property
+    def body(self) -> np.ndarray:
+        """Where the body is in the reduced copy, see `body`."""
+        return body(self.small, self.field)
+
+    def background(self) -> int:
+        """The grey value of the background, see `background`."""
+        return background(self._pixels, self.edge, self.field, self.body)
 
 
 def reduced(pixels: np.ndarray, longest: int = LONGEST) -> tuple[np.ndarray, int]:

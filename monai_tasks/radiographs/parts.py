@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from scipy import ndimage
 
-from monai_tasks.radiographs.foreground import body, exposed_field, reduced
+from monai_tasks.radiographs.foreground import Overview
 from monai_tasks.radiographs.study import Image, Study
 
 Box = tuple[slice, slice]
@@ -31,7 +31,9 @@ ALIKE = 0.4  # share of the larger's pixels that the smaller of two arms has, at
 SIDE_BY_SIDE = 0.5  # share of the narrower piece's width beside the other, from which both are parts
 
 
-def split_parts(pixels: np.ndarray, smallest: float = 0.02, relative: float = 0.2) -> list[Box]:
+def split_parts(
+    pixels: np.ndarray, smallest: float = 0.02, relative: float = 0.2, overview: Overview | None = None
+) -> list[Box]:
     """Find the parts that an image shows.
 
     Otsu's threshold on a reduced copy gives the connected pieces of the body. Pieces are parts of their own when
@@ -43,6 +45,7 @@ def split_parts(pixels: np.ndarray, smallest: float = 0.02, relative: float = 0.
         pixels: (H, W), white where the body is dense.
         smallest: share of the image's pixels that a part fills, at least.
         relative: share of the pixels of the largest part, likewise.
+        overview: of these pixels; made where not given.
 
     Returns:
         Rows and columns of each part, from left to right, then from top to bottom. One box with the whole image where
@@ -50,9 +53,13 @@ def split_parts(pixels: np.ndarray, smallest: float = 0.02, relative: float = 0.
     """
     height, width = pixels.shape
     whole = (slice(0, height), slice(0, width))
-    films = [(film, _pieces(pixels[film], smallest, relative)) for film in _films(pixels)]
+    overview = overview or Overview(pixels)
+    films = []
+    for film in _films(pixels):
+        seen = overview if film == whole else Overview(pixels[film])
+        films.append((film, _pieces(pixels[film].shape, seen, smallest, relative)))
     if len(films) > 1 and not all(pieces for _, pieces in films):
-        films = [(whole, _pieces(pixels, smallest, relative))]
+        films = [(whole, _pieces(pixels.shape, overview, smallest, relative))]
     boxes = [_within(film, box) for film, pieces in films for box in (pieces if len(pieces) > 1 else [ALL])]
     return sorted(boxes, key=lambda box: (box[1].start, box[0].start)) if len(boxes) > 1 else [whole]
 
@@ -112,11 +119,10 @@ def _seam(pixels: np.ndarray) -> tuple[int, int] | None:
     return best[1:] if best else None
 
 
-def _pieces(pixels: np.ndarray, smallest: float, relative: float) -> list[Box]:
+def _pieces(shape: tuple[int, int], overview: Overview, smallest: float, relative: float) -> list[Box]:
     """The box of each part of one film; nothing where it shows no body."""
-    small, edge = reduced(pixels)
-    field = exposed_field(small)
-    labels, count = ndimage.label(body(small, field))
+    small = overview.small
+    labels, count = ndimage.label(overview.body)
     labels, count = _untangled(labels, count, smallest * small.size)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     if not count or sizes.max() < smallest * small.size:
@@ -126,7 +132,7 @@ def _pieces(pixels: np.ndarray, smallest: float, relative: float) -> list[Box]:
     parts = _joined(labels, large)
     _add_small(labels, parts, [n + 1 for n in range(count) if n + 1 not in large], sizes)
     masks = [np.isin(labels, part) for part in parts]
-    return [_full_size(_box(mask, masks), edge, small.shape, pixels.shape) for mask in masks]
+    return [_full_size(_box(mask, masks), overview.edge, small.shape, shape) for mask in masks]
 
 
 def _untangled(labels: np.ndarray, count: int, smallest: float) -> tuple[np.ndarray, int]:
@@ -255,7 +261,7 @@ class PartSplitter:
     def _split(self, image: Image) -> list[Image]:
         if image.row["part"]:
             return [image]
-        boxes = split_parts(image.pixels, self.smallest, self.relative)
+        boxes = split_parts(image.pixels, self.smallest, self.relative, image.overview)
         if len(boxes) == 1:
             return [image]
         path = PurePosixPath(image.row["image"])

@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from monai_tasks.radiographs.foreground import Overview
 
 
 class Image:
@@ -36,6 +39,7 @@ class Image:
         self.row = dict(row)
         self.file = file
         self._pixels = pixels
+        self._overview: Overview | None = None
 
     @property
     def pixels(self) -> np.ndarray:
@@ -50,9 +54,24 @@ class Image:
             self._pixels = read_radiograph(self.file).pixels
         return self._pixels
 
+    @property
+    def overview(self) -> Overview:
+        """What the steps see of the pixels: made once for all images that have the same pixels.
+
+        Raises:
+            InputError: if the pixels cannot be read from the file.
+        """
+        if self._overview is None:
+            from monai_tasks.radiographs.foreground import Overview
+
+            self._overview = Overview(self.pixels)
+        return self._overview
+
     def with_columns(self, **columns: str) -> Image:
         """The same pixels with some columns of the row set."""
-        return Image({**self.row, **columns}, self._pixels, self.file)
+        image = Image({**self.row, **columns}, self._pixels, self.file)
+        image._overview = self._overview
+        return image
 
     def with_pixels(self, pixels: np.ndarray, **columns: str) -> Image:
         """Other pixels, (H, W) and uint16, with some columns set; `rows` and `columns` follow the pixels."""

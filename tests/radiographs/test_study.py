@@ -9,6 +9,7 @@ import pytest
 
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.radiograph import write_png
+from monai_tasks.radiographs import foreground
 from monai_tasks.radiographs.study import Image
 
 
@@ -45,3 +46,21 @@ def test_what_is_no_image_is_refused():
     for pixels in (np.zeros((2, 3)), np.zeros((1, 2, 3), np.uint16)):
         with pytest.raises(ValueError, match=r"expected \(H, W\) and uint16"):
             Image({}, pixels)
+
+
+def test_what_the_steps_see_is_found_once_for_the_same_pixels(monkeypatch):
+    found = []
+    monkeypatch.setattr(foreground, "exposed_field", lambda small: found.append(small) or small > 0.5)
+    rng = np.random.default_rng(0)
+    image = Image({"image": "a.png"}, rng.integers(0, 65535, (40, 30)).astype(np.uint16))
+    named = image.with_columns(part="1")
+    for _ in range(2):
+        assert image.overview.field is image.overview.field
+    assert image.with_columns(part="1").overview is image.overview
+    assert len(found) == 1
+    # Nothing of it is left to an image of other pixels.
+    inverted = image.with_pixels(65535 - image.pixels)
+    np.testing.assert_allclose(inverted.overview.small, 1 - image.overview.small, atol=1e-5)
+    assert (inverted.overview.field != image.overview.field).any()
+    assert len(found) == 2
+    assert named.overview is not image.overview  # made before there was one
