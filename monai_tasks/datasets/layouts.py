@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 
 # Each the name of a module of this package with a function `datalist`.
-LAYOUTS = ("decathlon", "ixi", "knee_mhd", "radiographs")
+LAYOUTS = ("decathlon", "hrpqct", "ixi", "knee_mhd", "radiographs")
 
 
 def lister(layout: str) -> Callable[..., dict]:

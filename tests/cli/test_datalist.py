@@ -114,3 +114,27 @@ def test_wrong_usage(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(*words).exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_grades_of_several_raters(tmp_path):
+    source = tmp_path / "data"
+    source.mkdir()
+    for number in range(4):
+        (source / f"{number}.ISQ").write_bytes(b"scan")
+    rows = "".join(f"{number}.ISQ,tibia,p{number},2,3,5\n" for number in range(5))
+    (tmp_path / "own.csv").write_text(f"image,site,subject,rater_1,rater_2,expert\n{rows}")
+    output = tmp_path / "out.json"
+    result = run("hrpqct", source, "--grades", tmp_path / "own.csv", "-o", output)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{output}: 2 training, 1 validation, 1 test, 1 not used\n"
+    assert result.stderr == "not used: p4 4.ISQ: no file 4.ISQ\n"
+    assert {item["label"] for item in json.loads(output.read_text())["training"]} == {2}
+    words = ["--rater", "expert", "--rater", "rater_1"]
+    assert run("hrpqct", source, "--grades", tmp_path / "own.csv", "-o", output, *words).exit_code == 0
+    assert {item["label"] for item in json.loads(output.read_text())["training"]} == {3}
+
+
+def test_other_layouts_have_no_grades(crops, tmp_path):
+    result = run("decathlon", crops, "-o", tmp_path / "out.json", "--rater", "a")
+    assert result.exit_code == 2
+    assert "--grades and --rater are for the layout hrpqct only." in result.stderr
