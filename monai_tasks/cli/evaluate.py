@@ -13,6 +13,11 @@ from monai_tasks.catalog import Bundle, open_bundle
 from monai_tasks.cli import _options as options
 
 SHOWN = 20
+# What is printed of ordered classes: of the grade, and of the decision.
+_OF_ORDERED = (
+    {"quadratic_kappa": "quadratic kappa", "mean_absolute_error": "mean absolute error"},
+    {"sensitivity": "sensitivity", "specificity": "specificity"},
+)
 
 
 @click.command("evaluate")
@@ -141,13 +146,19 @@ def _lines(statistics: Mapping[str, Any]) -> Iterator[str]:
     for table in statistics.get("tables", ()):
         if not table["subgroup"]:
             metrics, rule = table["metrics"], table["rule"].replace("_", " ")
-            auroc = metrics.get("auroc") or metrics["macro_auroc"]
             name = f"{table['level']}{f', {rule}' if rule else ''}"
+            if "ordinal" in statistics:
+                names = _OF_ORDERED[table["rule"] == "decision"]
+                yield f"{name}: " + "; ".join(
+                    _figure(text, metrics[metric]) for metric, text in names.items() if metric in metrics
+                )
+                continue
+            auroc = metrics.get("auroc") or metrics["macro_auroc"]
             yield f"{name}: {_figure('AUROC', auroc)}; {_figure('accuracy', metrics['accuracy'])}"
     for own in statistics.get("comparison", ()):
         pair = f"{own['rule'].replace('_', ' ')} less {own['other_rule'].replace('_', ' ')}".strip()
         about = f"{own['level']}, {pair}" if own["rule"] else own["level"]
-        metric = own["metric"].removeprefix("macro_").replace("auroc", "AUROC")
+        metric = own["metric"].removeprefix("macro_").replace("auroc", "AUROC").replace("_", " ")
         yield f"difference, {about}: {_figure(metric, own, 'difference')}"
     if point := statistics.get("operating_point"):
         yield (

@@ -37,6 +37,8 @@ class Row:
         probabilities: one a class; empty where there are none.
         decision: number of the class decided for, or None.
         groups: value of each column that the cases are grouped by.
+        action: of ordered classes the number of the decision, or None.
+        raters: of ordered classes the number of the class that each rater gave, by the rater's name.
     """
 
     level: str
@@ -51,6 +53,8 @@ class Row:
     probabilities: tuple[float, ...] = ()
     decision: int | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
+    action: int | None = None
+    raters: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,8 @@ def _image_row(one: Prediction, found: Sequence[Reference]) -> Row:
         one.probabilities,
         one.decision,
         reference.groups,
+        one.action,
+        reference.raters,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.tables import read_table
+from monai_tasks.metrics.grades import DECISIONS, Grades
 
 RESULTS, PREVIEWS = "results.csv", "previews"
 IMAGE, STUDY = "image", "study"
@@ -31,8 +32,10 @@ class Prediction:
         inputs: the files it was made from.
         probabilities: one a class; empty where there is a problem.
         prediction: number of the most probable class, or None.
-        decision: number of the class decided for, by the operating point where there are two; or None.
+        decision: number of the class decided for, by the operating point where there are two; or None. Of ordered
+            classes it is the grade.
         problem: why there is none; empty where there is one.
+        action: of ordered classes the number of the decision in `monai_tasks.metrics.grades.DECISIONS`; or None.
     """
 
     case: str
@@ -43,6 +46,7 @@ class Prediction:
     prediction: int | None = None
     decision: int | None = None
     problem: str = ""
+    action: int | None = None
 
 
 def class_number(text: object, classes: Sequence[str]) -> int:
@@ -95,15 +99,19 @@ def preview_of(table: Path, case: str) -> Path:
     return table.parent / PREVIEWS / f"{case}.png"
 
 
-def read_predictions(path: str | PathLike[str], classes: Sequence[str]) -> list[Prediction]:
+def read_predictions(
+    path: str | PathLike[str], classes: Sequence[str], grades: Grades | None = None
+) -> list[Prediction]:
     """Read a table of results.
 
     Args:
         path: the output folder of `infer`, or a table with its columns: `case` or `input`, a column
             `probability_CLASS` for each class, and where there are such `level`, `study`, `status`, `reason` and
             `decision`. Of two classes one column is enough. A table without `decision` decides for the most
-            probable class, one without `level` is of images.
+            probable class, one without `level` is of images. Of ordered classes `prediction` holds the grade, and
+            `decision` whether to take the scan again; without these columns the rule decides, and a probability of 0.5.
         classes: their names, in order.
+        grades: the order of the classes; None where they have none.
 
     Returns:
         One a row; a row that failed, or that cannot be used, with the problem.
@@ -127,22 +135,38 @@ def read_predictions(path: str | PathLike[str], classes: Sequence[str]) -> list[
         raise InputError(table, f"level {min(known - {IMAGE, STUDY})!r}", f"{IMAGE} or {STUDY}")
     # A case that failed before it had an answer may not say what it is.
     usual = STUDY if known == {STUDY} else IMAGE
-    return [_prediction(row, row.get("level") or usual, classes) for row in rows]
+    return [_prediction(row, row.get("level") or usual, classes, grades) for row in rows]
 
 
-def _prediction(row: Mapping[str, str], level: str, classes: Sequence[str]) -> Prediction:
+def _prediction(
+    row: Mapping[str, str], level: str, classes: Sequence[str], grades: Grades | None
+) -> Prediction:
     inputs = tuple(part for part in row.get("input", "").split(";") if part)
     case = row.get("case") or (Path(inputs[0]).stem if inputs else "")
     study = row.get("study", "") or (case if level == STUDY else "")
     if row.get("status") == FAILED:
         return Prediction(case, level, study, inputs, problem=f"infer: {row.get('reason') or 'failed'}")
+    action = None
     try:
         probabilities = _probabilities(row, classes)
         prediction = int(np.argmax(probabilities))
-        decision = _decision(row.get("decision", ""), prediction, classes)
+        if grades is None:
+            decision = _decision(row.get("decision", ""), prediction, classes)
+        else:
+            decision, action = _graded(row, np.array(probabilities), classes, grades)
     except ValueError as error:
         return Prediction(case, level, study, inputs, problem=str(error))
-    return Prediction(case, level, study, inputs, probabilities, prediction, decision)
+    return Prediction(case, level, study, inputs, probabilities, prediction, decision, action=action)
+
+
+def _graded(
+    row: Mapping[str, str], probabilities: np.ndarray, classes: Sequence[str], grades: Grades
+) -> tuple[int, int]:
+    """The grade and the number of the decision."""
+    text = row.get("prediction", "")
+    grade = class_number(text, classes) if text else int(grades.grade(probabilities))
+    half = int(grades.again(probabilities) >= 0.5)
+    return grade, _decision(row.get("decision", ""), half, DECISIONS)
 
 
 def _probabilities(row: Mapping[str, str], classes: Sequence[str]) -> tuple[float, ...]:

@@ -13,6 +13,7 @@ from monai_tasks.datasets.cases import DATALIST_SECTIONS, safe_name
 from monai_tasks.evaluation.class_predictions import class_number
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.tables import read_table
+from monai_tasks.metrics.grades import numbers_of
 
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
 # What the parts are called in files.
@@ -32,6 +33,7 @@ class Reference:
         study: which study it belongs to; empty where that is not known.
         groups: value of each column that the cases are grouped by.
         problem: what is wrong with the label; empty where nothing is.
+        raters: of ordered classes the number of the class that each rater gave, by the rater's name.
     """
 
     names: tuple[str, ...]
@@ -40,6 +42,7 @@ class Reference:
     study: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+    raters: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -71,10 +74,10 @@ def read_references(
 
     Args:
         path: a datalist whose items have `image` (a path, or a list of paths that have one label) and `label`, and
-            may have `subject` and `study`; or a CSV table with the same columns, with `case` in place of `image` if
-            need be, `patient` in place of `subject`, and `part` where it has several. Paths are relative to the
-            file's folder. Labels are names of classes, or their numbers from 0. A row without a label, or with
-            `unlabelled`, is left out.
+            may have `subject`, `study` and `raters` (of ordered classes the grade that each rater gave); or a CSV table
+            with the same columns but the last, with `case` in place of `image` if need be, `patient` in place of
+            `subject`, and `part` where it has several. Paths are relative to the file's folder. Labels are names of
+            classes, or their numbers from 0. A row without a label, or with `unlabelled`, is left out.
         classes: their names, in order.
         part: `training`, `validation` or `test`; where not given, the one that `infer` takes of a datalist: `test`,
             else validation and training.
@@ -163,7 +166,27 @@ def _references(
     case = [item["case"]] if item.get("case") else []
     names = [(str(path.resolve()), *case, *_short_names(path)) for path in paths] or [tuple(case)]
     study = _text(item.get("study"))
-    return [Reference(own, label, _text(subject), study, groups, problem) for own in names if own]
+    raters = {}
+    try:
+        raters = _raters(item.get("raters"), classes)
+    except ValueError as error:
+        problem = problem or f"reference: {error}"
+    return [Reference(own, label, _text(subject), study, groups, problem, raters) for own in names if own]
+
+
+def _raters(given: object, classes: Sequence[str]) -> dict[str, int]:
+    """Grades, such as 1 to 5, as numbers of classes; a rater without a grade is left out."""
+    numbers = numbers_of(classes)
+    grades = {
+        str(name): grade
+        for name, grade in (given if isinstance(given, dict) else {}).items()
+        if grade not in (None, "")
+    }
+    wrong = {name: grade for name, grade in grades.items() if grade not in numbers}
+    if wrong:
+        name, grade = next(iter(wrong.items()))
+        raise ValueError(f"grade {grade!r} of rater {name}; expected one of {', '.join(map(str, numbers))}")
+    return {name: numbers.index(grade) for name, grade in grades.items()}
 
 
 def _text(value: object) -> str:

@@ -11,12 +11,22 @@ import numpy as np
 from monai_tasks.evaluation.class_pairing import AS_WRITTEN, DONE, Row
 from monai_tasks.evaluation.class_predictions import IMAGE, STUDY
 from monai_tasks.evaluation.class_statistics import Scores
-from monai_tasks.evaluation.classification import MACRO, Measure, compare, confusion
+from monai_tasks.evaluation.classification import COMPARED, MACRO, Measure, compare, confusion
 from monai_tasks.evaluation.curves import Curve
+from monai_tasks.evaluation.graded import DECISION, OF_DECISION, OF_GRADES
 from monai_tasks.evaluation.study_rules import AT_LEAST_ONE, MAJORITY
+from monai_tasks.metrics.grades import DECISIONS
 
 LEVELS = {IMAGE: "Images", STUDY: "Studies"}
-RULES = {"": "", AS_WRITTEN: "as predicted", AT_LEAST_ONE: "at least one", MAJORITY: "majority"}
+RULES = {
+    "": "",
+    AS_WRITTEN: "as predicted",
+    AT_LEAST_ONE: "at least one",
+    MAJORITY: "majority",
+    DECISION: "decision to scan again",
+}
+# What two runs are compared by where the classes have an order.
+COMPARED_OF_ORDERED = (*OF_GRADES, "auroc", *OF_DECISION)
 COLUMNS = (
     "level",
     "rule",
@@ -42,7 +52,7 @@ class Table:
 
     Args:
         level: `image` or `study`.
-        rule: how studies were answered for; empty for images.
+        rule: how studies were answered for; empty for images, `decision` for what is decided by ordered classes.
         subgroup: `COLUMN=VALUE`; empty for all cases.
         scores: the cases.
         measures: their metrics.
@@ -65,6 +75,7 @@ class Table:
         Args:
             classes: their names, in order.
         """
+        classes = classes_of(self.rule, classes)
         for one in self.measures:
             yield {
                 **{name: getattr(self, name) for name in ("level", "rule", "subgroup")},
@@ -80,6 +91,7 @@ class Table:
         Args:
             classes: their names, in order.
         """
+        classes = classes_of(self.rule, classes)
         own, by_class = {}, {name: {} for name in classes}
         for one in self.measures:
             place = own if one.number is None else by_class[classes[one.number]]
@@ -90,6 +102,16 @@ class Table:
         content |= {"of_class": dict(zip(classes, counts, strict=True))}
         content |= {"confusion": confusion(self.scores).tolist(), "metrics": own}
         return content | ({"classes": by_class} if len(classes) > 2 else {})
+
+
+def classes_of(rule: str, classes: Sequence[str]) -> Sequence[str]:
+    """The names of the classes that cases of a rule are of: those of the bundle, or the decisions by ordered classes.
+
+    Args:
+        rule: a key of `RULES`.
+        classes: those of the bundle, in order.
+    """
+    return DECISIONS if rule == DECISION else classes
 
 
 def heading(level: str, rule: str) -> str:
@@ -138,7 +160,7 @@ def tables_of(rows: Sequence[Row], by: Sequence[str] = ()) -> list[Table]:
 
 
 def compare_rows(
-    rows: Sequence[Row], others: Sequence[Row], resamples: int, seed: int = 0
+    rows: Sequence[Row], others: Sequence[Row], resamples: int, seed: int = 0, ordered: bool = False
 ) -> list[dict[str, Any]]:
     """The differences of two runs on the cases that both have.
 
@@ -150,6 +172,7 @@ def compare_rows(
         others: of the other, paired with the same references.
         resamples: how many to draw.
         seed: of the draws.
+        ordered: whether the classes have an order, which has metrics of its own.
 
     Returns:
         Rows with the columns `COMPARISON`; none where no case is in both.
@@ -170,7 +193,9 @@ def compare_rows(
             place = {"level": level, "rule": rule, "other_rule": other_rule}
             place |= {"n": len(common), "subjects": one.subject_count}
             place |= {"left_out": len(own) + len(their) - 2 * len(common)}
-            found += [place | vars(difference) for difference in compare(one, two, resamples, seed)]
+            metrics = COMPARED_OF_ORDERED if ordered else COMPARED
+            differences = compare(one, two, resamples, seed, metrics)
+            found += [place | vars(difference) for difference in differences]
     return found
 
 
@@ -183,7 +208,9 @@ def panels_of(tables: Sequence[Table], classes: Sequence[str]) -> dict[str, list
     """
     plots: dict[str, list[Curve]] = {}
     for table in tables:
-        if len(classes) == 2:
+        if table.rule == DECISION:
+            plots[table.heading] = [Curve(DECISIONS[1], table.scores)]
+        elif len(classes) == 2:
             name = RULES[table.rule] or "images"
             plots.setdefault(LEVELS[table.level], []).append(Curve(name, table.scores))
         else:

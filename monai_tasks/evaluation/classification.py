@@ -144,7 +144,13 @@ class Difference:
     resamples: int
 
 
-def compare(first: Scores, second: Scores, resamples: int = RESAMPLES, seed: int = 0) -> list[Difference]:
+def compare(
+    first: Scores,
+    second: Scores,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    metrics: Sequence[str] = COMPARED,
+) -> list[Difference]:
     """The difference of two classifications of the same cases, with paired intervals.
 
     Each resample draws subjects for both, so that what is hard for both does not widen the interval.
@@ -154,9 +160,10 @@ def compare(first: Scores, second: Scores, resamples: int = RESAMPLES, seed: int
         second: one of the same cases in the same order.
         resamples: how many to draw.
         seed: of the draws.
+        metrics: of all classes together; those that the tables have are compared.
 
     Returns:
-        AUROC (of several classes its mean) and accuracy.
+        The differences; without `metrics` those of AUROC (of several classes its mean) and accuracy.
 
     Raises:
         ValueError: when the tables are not of the same cases.
@@ -167,7 +174,7 @@ def compare(first: Scores, second: Scores, resamples: int = RESAMPLES, seed: int
     points = _points(first), _points(second)
     drawn = _resampled([first, second], resamples, seed)
     differences = []
-    for name in COMPARED:
+    for name in metrics:
         if (key := (name, None)) in points[0]:
             own, other = (_known(values[key]) for values in points)
             gap = None if own is None or other is None else own - other

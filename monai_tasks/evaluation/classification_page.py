@@ -10,6 +10,7 @@ from monai_tasks.evaluation.class_pairing import AS_WRITTEN, FAILED, SKIPPED, Ro
 from monai_tasks.evaluation.class_tables import RULES, heading, main_metric
 from monai_tasks.evaluation.classification import MACRO, METRICS
 from monai_tasks.evaluation.classification import heading as metric_heading
+from monai_tasks.evaluation.graded import DECISION, OF_DECISION, OF_GRADES
 from monai_tasks.evaluation.study_rules import AT_LEAST_ONE, MAJORITY
 from monai_tasks.report.page import BLANK, Facts, Figures, Section, Table, Text, write_page
 
@@ -31,6 +32,14 @@ RULES_EXPLAINED = (
 SEVERAL = (
     "Means of classes are over the classes that the references have, each against the rest. The quadratic kappa and "
     "the mean absolute error say something only where the classes have an order."
+)
+ORDERED = (
+    "The classes are ordered. To scan again is right for classes from {} on; that decision is measured as two classes "
+    "of its own."
+)
+RATED = (
+    "A rater has a part in the consensus of all. So each is compared with the consensus of the others, and the network "
+    "with the same, on the cases that the rater graded."
 )
 NO_SUBJECT = (
     "{} references name no patient. They count as patients of their own, or by study, so that the intervals may be too "
@@ -77,10 +86,13 @@ def _sections(
     tables = [table for table in statistics["tables"] if not table["subgroup"]]
     if tables:
         yield _metrics(tables)
-    for table in tables if len(statistics["classes"]) > 2 else ():
-        yield _of_classes(table)
+    for table in tables:
+        if "classes" in table:
+            yield _of_classes(table)
     if len(tables) < len(statistics["tables"]):
         yield _subgroups(statistics)
+    if "raters" in statistics:
+        yield _raters(statistics["raters"])
     if "comparison" in statistics:
         yield _comparison(statistics["comparison"])
     if "operating_point" in statistics:
@@ -102,15 +114,22 @@ def _cards(statistics: Statistics) -> dict[str, object]:
         cards[f"{heading(level, '').lower()} compared"] = counts["done"]
         if counts["failed"]:
             cards[f"{heading(level, '').lower()} failed"] = counts["failed"]
-    name = main_metric(len(statistics["classes"]), "auroc")
     for table in statistics["tables"]:
-        own = table["metrics"].get(name, {})
-        if not table["subgroup"] and own.get("value") is not None:
-            interval = f" (95 %: {own['low']:.3f} to {own['high']:.3f})" if own["low"] is not None else ""
-            cards[f"{metric_heading(name)}, {heading(table['level'], table['rule']).lower()}{interval}"] = (
-                f"{own['value']:.3f}"
-            )
+        for name in _headline(statistics, table):
+            own = table["metrics"].get(name, {})
+            if not table["subgroup"] and own.get("value") is not None:
+                interval = f" (95 %: {own['low']:.3f} to {own['high']:.3f})" if own["low"] is not None else ""
+                cards[
+                    f"{metric_heading(name)}, {heading(table['level'], table['rule']).lower()}{interval}"
+                ] = f"{own['value']:.3f}"
     return cards
+
+
+def _headline(statistics: Statistics, table: Mapping[str, Any]) -> Sequence[str]:
+    """The metrics of a table that are shown first."""
+    if "ordinal" not in statistics:
+        return (main_metric(len(statistics["classes"]), "auroc"),)
+    return OF_DECISION if table["rule"] == DECISION else OF_GRADES[:1]
 
 
 def _aside(rows: Sequence[Row]) -> Table:
@@ -152,8 +171,10 @@ def _of_classes(table: Mapping[str, Any]) -> Table:
 
 
 def _subgroups(statistics: Statistics) -> Table:
-    classes = len(statistics["classes"])
-    names = [main_metric(classes, name) for name in OF_SUBGROUPS]
+    if "ordinal" in statistics:
+        names = [*OF_GRADES, *OF_DECISION]
+    else:
+        names = [main_metric(len(statistics["classes"]), name) for name in OF_SUBGROUPS]
     rows = [
         {
             "cases": heading(table["level"], table["rule"]),
@@ -165,6 +186,20 @@ def _subgroups(statistics: Statistics) -> Table:
     ]
     columns = {"cases": "Cases", "subgroup": "Subgroup", "n": "Number"}
     return Table(rows, columns | {name: metric_heading(name) for name in names}, title="Subgroups")
+
+
+def _raters(rated: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each rater and for the network beside them."""
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    for one in rated:
+        place = one["who"], one["against"]
+        row = rows.setdefault(place, {"who": one["who"], "against": one["against"], "n": one["n"]})
+        row[f"{one['of']}_{one['metric']}"] = _shown(one)
+    columns = {"who": "Who", "against": "Against", "n": "Cases"}
+    for one in rated:
+        suffix = " of the decision" if one["of"] == DECISION else ""
+        columns[f"{one['of']}_{one['metric']}"] = metric_heading(one["metric"]) + suffix
+    return Table(list(rows.values()), columns, title="Raters", note=RATED)
 
 
 def _comparison(differences: Sequence[Mapping[str, Any]]) -> Table:
@@ -211,6 +246,8 @@ def _reading(statistics: Statistics) -> Iterator[str]:
         yield RULES_EXPLAINED
     if len(statistics["classes"]) > 2:
         yield SEVERAL
+    if "ordinal" in statistics:
+        yield ORDERED.format(statistics["ordinal"]["rescan_from"])
     if statistics["without_subject"]:
         yield NO_SUBJECT.format(statistics["without_subject"])
 

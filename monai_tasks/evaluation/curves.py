@@ -169,17 +169,16 @@ def draw_calibration(plots: Mapping[str, Sequence[Curve]], path: str | os.PathLi
 
 
 def draw_probabilities(
-    tables: Mapping[str, Scores], classes: Sequence[str], path: str | os.PathLike[str]
+    tables: Mapping[str, tuple[Scores, Sequence[str]]], path: str | os.PathLike[str]
 ) -> None:
     """Histograms by true class: of two classes of the second one's probability, of more of the true one's.
 
     Args:
-        tables: heading of each panel to its table.
-        classes: their names, in order.
+        tables: heading of each panel to its table and the names of its classes, in order.
         path: the PNG to write.
     """
     figure, places = panels(len(tables), min(SIDE_BY_SIDE, max(len(tables), 1)), width=1.2)
-    for axes, (heading, scores) in zip(places, tables.items(), strict=True):
+    for axes, (heading, (scores, classes)) in zip(places, tables.items(), strict=True):
         two = scores.classes == 2
         values = (
             scores.probabilities[:, 1]

@@ -114,13 +114,14 @@ def test_the_ring_is_at_the_decisions(tmp_path, figures):
 
 def test_histograms_hold_all_cases_by_class(tmp_path, figures):
     scores = drawn()
-    curves.draw_probabilities({"Images": scores, "Studies": scores}, CLASSES, tmp_path / "p.png")
+    tables = {"Images": (scores, CLASSES), "Studies": (scores, CLASSES)}
+    curves.draw_probabilities(tables, tmp_path / "p.png")
     axes = figures[0].axes[1]
     assert sum(bar.get_height() for bar in axes.patches) == 200
     texts = [text.get_text() for text in axes.get_legend().get_texts()]
     assert texts == [f"{name} ({(scores.labels == k).sum()})" for k, name in enumerate(CLASSES)]
     three = drawn(3)
-    curves.draw_probabilities({"Images": three}, ("a", "b", "c"), tmp_path / "three.png")
+    curves.draw_probabilities({"Images": (three, ("a", "b", "c"))}, tmp_path / "three.png")
     heights = [bar.get_height() for bar in figures[1].axes[0].patches]
     own = three.probabilities[np.arange(200), three.labels]
     expected = [np.histogram(own[three.labels == k], 20, (0, 1))[0] for k in range(3)]
@@ -140,8 +141,8 @@ def test_every_plot_is_a_picture_even_without_cases(tmp_path):
     for name, plots in (("some", {"Images": [Curve("images", scores)]}), ("none", {})):
         for kind in ("roc", "pr", "calibration"):
             getattr(curves, f"draw_{kind}")(plots, tmp_path / f"{name}_{kind}.png")
-        tables = {heading: own[0].scores for heading, own in plots.items()}
-        curves.draw_probabilities(tables, CLASSES, tmp_path / f"{name}_probabilities.png")
+        tables = {heading: (own[0].scores, CLASSES) for heading, own in plots.items()}
+        curves.draw_probabilities(tables, tmp_path / f"{name}_probabilities.png")
     assert len(list(tmp_path.iterdir())) == 8
     for path in tmp_path.iterdir():
         assert Image.open(path).width > 300
