@@ -9,6 +9,8 @@ from monai_tasks.io.errors import InputError
 
 # Stored integers; linear attenuation in 1/cm; mg hydroxyapatite a cubic centimetre; Hounsfield units.
 UNITS = ("native", "attenuation", "density", "hu")
+# What Scanco's files call the unit of density.
+DENSITY_UNIT = "mg HA/ccm"
 
 
 @dataclass(frozen=True)

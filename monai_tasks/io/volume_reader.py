@@ -13,15 +13,15 @@ from monai.utils import MetaKeys, SpaceKeys
 
 from monai_tasks.io.dicom_series import is_dicom_name, read_series, series_of
 from monai_tasks.io.errors import InputError
-from monai_tasks.io.grid import farthest_corner, is_apart
+from monai_tasks.io.grid import check_affine, farthest_corner, is_apart
 from monai_tasks.io.volume_files import read_volume_file
 
 
 class VolumeReader(ImageReader):
     """Read a volume, or several on one grid as the channels of one case.
 
-    A path is a NIfTI (.nii, .nii.gz), MGH, MetaImage or NRRD file, a folder with one DICOM series, or a
-    DICOM file, which stands for the series in its folder that it belongs to.
+    A path is a NIfTI (.nii, .nii.gz), MGH, MetaImage or NRRD file, an ISQ or AIM file, which is read in mg HA/ccm,
+    a folder with one DICOM series, or a DICOM file, which stands for the series in its folder that it belongs to.
 
     `LoadImage` turns to other readers when `read` fails, and they would load what is refused here. So `read`
     only keeps the paths; `get_data` decodes and checks. Of the header only the geometry is kept: the other
@@ -103,25 +103,18 @@ class VolumeReader(ImageReader):
         return stacked, {str(key.value): value for key, value in metadata.items()}
 
     def _volume(self, path: Path, allow_channels: bool) -> tuple[np.ndarray, np.ndarray]:
-        if path.is_dir() or is_dicom_name(path):
-            array, affine = read_series(series_of(path).files)
-        else:
-            array, affine = read_volume_file(path, allow_channels)
-        _check_affine(path, affine)
+        array, affine = self._decode(path, allow_channels)
+        check_affine(path, affine)
         for channel in array if array.ndim == 4 else [array]:
             _check_values(path, channel, self.allow_constant)
         return array, affine
 
-
-def _check_affine(path: Path, affine: np.ndarray) -> None:
-    """Refuse a matrix that does not span space."""
-    if not np.isfinite(affine).all():
-        raise InputError(path, "a position in space that is not finite", "a finite affine")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    # The volume of a voxel over that of a box with its edges: 1 for right angles, 0 for a flat voxel.
-    if not spacing.all() or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * spacing.prod():
-        text = " x ".join(f"{edge:.3g}" for edge in spacing)
-        raise InputError(path, f"a singular affine (voxel edges {text} mm)", "axes that span space")
+    def _decode(self, path: Path, allow_channels: bool) -> tuple[np.ndarray, np.ndarray]:
+        """The voxels of one path, whatever its format, and where they lie."""
+        if path.is_dir() or is_dicom_name(path):
+            array, affine = read_series(series_of(path).files)
+            return array, affine
+        return read_volume_file(path, allow_channels)
 
 
 def _check_values(path: Path, array: np.ndarray, allow_constant: bool) -> None:
