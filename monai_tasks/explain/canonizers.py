@@ -12,6 +12,7 @@ import torch
 from monai.networks.nets.resnet import ResNetBlock, ResNetBottleneck
 
 from monai_tasks.explain._zennit import zennit
+from monai_tasks.networks.cbam import CBAM
 from monai_tasks.networks.standard_score import StandardScoreNet
 
 STANDARD_SCORE, SUM, LAST_ACT = "canonizer_standard_score", "canonizer_sum", "canonizer_act"
@@ -99,6 +100,25 @@ def _shortcut(block: ResNetBlock | ResNetBottleneck, x: torch.Tensor, out: torch
         empty = kept.new_zeros(len(kept), out.shape[1] - kept.shape[1], *kept.shape[2:])
         return torch.cat([kept, empty], dim=1)
     return block.downsample(x)
+
+
+class PassAttention(zennit.canonizers.AttributeCanonizer):
+    """Let the relevance of features pass what attention multiplies them by.
+
+    The factors tell how much of a feature goes on; a feature is one term of the product whatever its factor, and keeps
+    all of its relevance. The gradient would multiply relevance by the factor, and send some to what made the factor.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(self._attributes)
+
+    @staticmethod
+    def _attributes(name: str, module: torch.nn.Module) -> dict[str, Any] | None:
+        return {"forward": MethodType(_attended, module)} if isinstance(module, CBAM) else None
+
+
+def _attended(self: CBAM, x: torch.Tensor) -> torch.Tensor:
+    return x + (CBAM.forward(self, x.detach()) - x.detach())
 
 
 class MergeBatchNorm(zennit.canonizers.MergeBatchNorm):

@@ -8,11 +8,18 @@ import warnings
 import torch
 
 from monai_tasks.explain._zennit import zennit
-from monai_tasks.explain.canonizers import MergeBatchNorm, SplitStandardScore, StandardScore, SumResidual
+from monai_tasks.explain.canonizers import (
+    MergeBatchNorm,
+    PassAttention,
+    SplitStandardScore,
+    StandardScore,
+    SumResidual,
+)
 from monai_tasks.explain.rules import SMALL, EpsilonSharedBias, PlusSharedBias
 from monai_tasks.explain.score import absent, direction, gradients, one_batch, own_copy
 
 TOLERANCE = 0.01  # of the sizes of the logits
+LATE = 0.25  # of the convolutions; of a ResNet18 its last stage
 
 
 class ConservationWarning(UserWarning):
@@ -22,8 +29,10 @@ class ConservationWarning(UserWarning):
 class Relevance:
     """Layer-wise relevance propagation [Bach2015] with a rule for each kind of layer [Montavon2019].
 
-    Linear layers share relevance by signed contributions (epsilon), convolutions by positive ones (z-plus), the
-    first of them evenly (flat), so that the brightness of a pixel alone earns it nothing. Max pooling, and the max
+    Linear layers and the last quarter of the convolutions share relevance by signed contributions (epsilon), so that
+    what speaks for the answer and what speaks against it stay apart; the convolutions before by positive ones (z-plus),
+    where signed ones would give noise only; the first of them evenly (flat), so that the brightness of a pixel
+    alone earns it nothing. Max pooling, and the max
     over the views of a study, give it to the winner. Activations and what batch norms are left pass it on. Sums and
     means share it by their terms. Nothing is lost on the way: the relevance of all pixels sums to the score, see
     `monai_tasks.explain.score.direction`. Only a score that depends on no pixel, because a layer has no active feature,
@@ -35,7 +44,7 @@ class Relevance:
     Args:
         network: gives logits (B, K) for (B, 1, H, W), or for (B, V, 1, H, W) with absent views all NaN. Known are
             convolutions, linear layers, batch norms, poolings and activations that are modules, the blocks of
-            MONAI's ResNet, and concatenation as in MONAI's DenseNet.
+            MONAI's ResNet, concatenation as in MONAI's DenseNet, and CBAM.
 
     Example:
         >>> explain = Relevance(network)
@@ -44,7 +53,7 @@ class Relevance:
 
     def __init__(self, network: torch.nn.Module) -> None:
         self._network = own_copy(network)
-        self._composite = composite()
+        self._composite = composite(self._network)
         self._lock = threading.Lock()  # hooks keep the tensors of one image
         self.problem = ""
 
@@ -77,12 +86,12 @@ class Relevance:
             return relevance.to(image.device)
 
 
-def composite() -> zennit.core.Composite:
-    """The rule of each kind of layer, with the changes to the network that they need."""
+def composite(network: torch.nn.Module) -> zennit.core.Composite:
+    """The rule of each layer of a network, with the changes to the network that they need."""
     first, passed = zennit.rules.Flat(stabilizer=SMALL), zennit.rules.Pass()
     norm = zennit.rules.Norm(stabilizer=SMALL)
     types = zennit.types
-    return zennit.composites.SpecialFirstLayerMapComposite(
+    by_kind = zennit.composites.SpecialFirstLayerMapComposite(
         layer_map=[
             ((StandardScore, types.Activation, types.BatchNorm), passed),
             ((zennit.layer.Sum, types.AvgPool), norm),
@@ -90,8 +99,16 @@ def composite() -> zennit.core.Composite:
             ((torch.nn.Linear,), EpsilonSharedBias()),
         ],
         first_map=[((types.Linear,), first)],
-        canonizers=[SplitStandardScore(), SumResidual(), MergeBatchNorm()],
+        canonizers=[SplitStandardScore(), SumResidual(), PassAttention(), MergeBatchNorm()],
     )
+    by_name = zennit.composites.NameMapComposite([(late(network), EpsilonSharedBias())])
+    return zennit.composites.MixedComposite([by_name, by_kind])
+
+
+def late(network: torch.nn.Module) -> list[str]:
+    """The names of the last quarter of a network's convolutions, rounded down, in the order of its modules."""
+    names = [name for name, module in network.named_modules() if isinstance(module, zennit.types.Convolution)]
+    return names[len(names) - int(LATE * len(names)) :]
 
 
 def _problem(relevance: torch.Tensor, start: torch.Tensor) -> str:

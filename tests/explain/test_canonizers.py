@@ -23,7 +23,7 @@ def test_what_a_network_computes_stays_and_so_does_the_network(case):
     network, image = case
     state = {name: value.clone() for name, value in network.state_dict().items()}
     before, kinds, expected = hooks(network), layers(network), network(image[None])
-    with composite().context(network):
+    with composite(network).context(network):
         torch.testing.assert_close(network(image[None]), expected, rtol=1e-3, atol=1e-4)
         assert hooks(network) > before
     assert (hooks(network), layers(network)) == (before, kinds)
@@ -37,7 +37,7 @@ def test_what_a_network_computes_stays_and_so_does_the_network(case):
 @pytest.mark.parametrize(("name", "sums"), [("resnet", 8), ("resnet of bottlenecks", 8), ("rx", 0)])
 def test_each_residual_block_gets_a_sum_and_an_activation_of_its_own(network, name, sums):
     one = network(name)
-    with composite().context(one):
+    with composite(one).context(one):
         names = [part for name, _ in one.named_modules() for part in [name.rpartition(".")[2]]]
         assert names.count(SUM) == names.count(LAST_ACT) == sums
 
