@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ except ImportError:  # pydicom 2, which MONAI Label needs
 WHITE = 65535
 # Integer pixels of up to so many different values go through a table of them, which is far faster.
 _LARGEST_TABLE = 2**17
+# Pixels that go through it at a time: what they need fits into a core's cache, which makes it twice as fast.
+_BLOCK = 2**14
 # Beyond every stored value, to learn which shades a window ends at.
 _FAR = 1e9
 
@@ -47,27 +50,63 @@ def shades(path: Path, dataset: FileDataset, stored: np.ndarray) -> np.ndarray:
     Raises:
         InputError: if a LUT or window cannot be applied, or all pixels come out equal.
     """
-    low, high = _padding(dataset, stored.dtype)
-    padded = None if low is None else (stored >= low) & (stored <= high)
-    kept = stored if padded is None or not padded.any() else stored[~padded]
-    if not kept.size or kept.min() == kept.max():
+    padding = _padding(dataset, stored.dtype)
+    first, last = _range(stored, padding)
+    if first == last:
         raise InputError(path, "all pixels equal", "an image with differing pixels")
-    if not np.isfinite([kept.min(), kept.max()]).all():
+    if not np.isfinite([first, last]).all():
         raise InputError(path, "pixels that are no finite numbers", "finite pixels")
     try:
-        if stored.dtype.kind in "iu" and int(kept.max()) - int(kept.min()) < _LARGEST_TABLE:
-            first = int(kept.min())
-            table = _displayed(dataset, np.arange(first, int(kept.max()) + 1, dtype=np.float64))
-            result = np.take(table, np.subtract(stored, first, dtype=np.intp), mode="clip")
+        if stored.dtype.kind in "iu" and last - first < _LARGEST_TABLE:
+            table = _displayed(dataset, np.arange(first, last + 1, dtype=np.float64))
+            result = _looked_up(table, stored, first, padding)
         else:
-            result = table = _displayed(dataset, np.clip(stored.astype(np.float64), kept.min(), kept.max()))
+            table = _displayed(dataset, np.clip(stored.astype(np.float64), first, last))
+            result = table if padding is None else np.where(_is_within(stored, padding), np.uint16(0), table)
     except DECODING_ERRORS as cause:
         found = "a lookup table or window that cannot be applied"
         raise InputError(path, found, "tables and windows as DICOM has them") from cause
     if table.min() == table.max():
         raise InputError(path, "all pixels outside the window", "a window over the values of the pixels")
-    if kept is not stored:
-        result[padded] = 0
+    return result
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    return (slice(start, start + _BLOCK) for start in range(0, size, _BLOCK))
+
+
+def _range(stored: np.ndarray, padding: tuple[int, int] | None) -> tuple[float, float]:
+    """The lowest and highest value that is no padding; two equal numbers where all is padding."""
+    if padding is None:
+        return stored.min().item(), stored.max().item()
+    values, limits = stored.reshape(-1), np.iinfo(stored.dtype)
+    first, last = limits.max, limits.min
+    for block in _blocks(values.size):
+        part = values[block]
+        kept = ~_is_within(part, padding)
+        first = min(first, int(np.where(kept, part, limits.max).min()))
+        last = max(last, int(np.where(kept, part, limits.min).max()))
+    return min(first, last), last
+
+
+def _is_within(values: np.ndarray, padding: tuple[int, int]) -> np.ndarray:
+    return (values >= padding[0]) & (values <= padding[1])
+
+
+def _looked_up(
+    table: np.ndarray, stored: np.ndarray, first: int, padding: tuple[int, int] | None
+) -> np.ndarray:
+    """The entry of each stored value in a table that begins with the value `first`; 0 for padding."""
+    # Beyond both ends lies padding and nothing else.
+    table = np.pad(table, 1)
+    if padding:
+        inside = np.arange(first - 1, first - 1 + len(table))
+        table[_is_within(inside, padding)] = 0
+    result = np.empty(stored.shape, table.dtype)
+    values, entries = stored.reshape(-1), result.reshape(-1)
+    for block in _blocks(values.size):
+        index = np.subtract(values[block], first - 1, dtype=np.intp)
+        np.take(table, index, mode="clip", out=entries[block])
     return result
 
 
@@ -147,11 +186,11 @@ def _is_inverted(dataset: FileDataset) -> bool:
     return inverse or dataset.PhotometricInterpretation == "MONOCHROME1"
 
 
-def _padding(dataset: FileDataset, kind: np.dtype) -> tuple[int | None, int | None]:
+def _padding(dataset: FileDataset, kind: np.dtype) -> tuple[int, int] | None:
     """The lowest and highest value that stands for no image; None where there is no such value."""
     value = dataset.get("PixelPaddingValue")
     if value is None or kind.kind not in "iu":
-        return None, None
+        return None
     limit = dataset.get("PixelPaddingRangeLimit")
     # Some files write a negative value as the unsigned number of the same bits.
     first, last = (int(np.array(one).astype(kind)) for one in (value, value if limit is None else limit))

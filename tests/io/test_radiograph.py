@@ -44,6 +44,24 @@ def test_the_largest_values_of_16_bits_survive_a_png(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["image.png"]
 
 
+def test_a_png_stores_noise_and_compresses_the_rest(tmp_path):
+    rng = np.random.default_rng(5)
+    noise = rng.integers(0, 65536, (300, 200), dtype=np.uint16)
+    twelve_bits = 16 * rng.normal(2000, 3, (300, 200)).astype(np.uint16)
+    even = np.full((300, 200), 9999, np.uint16)
+    sizes = []
+    for number, pixels in enumerate((noise, twelve_bits, even, np.concatenate([noise, even, twelve_bits]))):
+        path = tmp_path / f"{number}.png"
+        write_png(path, pixels)
+        with Image.open(path) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), pixels)
+        sizes.append(path.stat().st_size)
+    assert noise.nbytes < sizes[0] < 1.01 * noise.nbytes
+    assert sizes[1] < 0.5 * twelve_bits.nbytes
+    assert sizes[2] < 0.02 * even.nbytes
+    assert sizes[3] < 1.1 * sum(sizes[:3])
+
+
 def test_a_png_of_one_pixel(tmp_path):
     write_png(tmp_path / "image.png", np.array([[4711]], np.uint16))
     with Image.open(tmp_path / "image.png") as picture:

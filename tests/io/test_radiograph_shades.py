@@ -173,6 +173,19 @@ def test_padding_is_black_and_not_in_the_range(tmp_path, photometric, padding):
     np.testing.assert_array_equal(pixels[body], shown[body])
 
 
+@pytest.mark.parametrize("scale", [1, 1000])
+def test_padding_within_the_range_of_a_large_image(tmp_path, scale):
+    """All pixels of an image are looked at in parts: one holds nothing but padding, others none."""
+    stored = scale * np.tile(np.arange(-200, 200, dtype=np.int32), (200, 1))
+    stored[60:120] = 7 * scale
+    dataset = radiograph(stored, bits=32)
+    dataset.add_new("PixelPaddingValue", "SL", 7 * scale)
+    pixels = read_radiograph(save(dataset, tmp_path / "image.dcm")).pixels
+    expected = np.rint((stored / scale + 200) * (65535 / 399)).astype(int)
+    expected[stored == 7 * scale] = 0
+    np.testing.assert_array_equal(pixels, expected)
+
+
 def test_values_of_more_than_16_bits(tmp_path):
     stored = ramp(low=-900_000, high=2_000_000, kind=np.int32)
     pixels = read(tmp_path, stored, bits=32)
