@@ -20,6 +20,7 @@ SHOWN = 99.8  # percentile of the sizes that gets the full colour
 OPACITY = 0.85  # of the full colour
 SIDE = 512  # pixels up to which small images are enlarged
 GAP, BAR, LABELS, LINE = 8, 14, 86, 24
+COLUMNS = 4  # panels in a row
 GROUND, TEXT = (0, 0, 0), (230, 230, 230)
 
 
@@ -100,17 +101,19 @@ def _bar(height: int, limit: float, low: float) -> Image.Image:
 
 
 def _sheet(panels: list[Image.Image], bar: Image.Image, caption: str) -> Image.Image:
-    """The panels and the bar in a row, under the caption."""
+    """The panels in rows, the bar at the end of the first, under the caption. All panels are of one size."""
     top = GAP + (LINE if caption else 0)
-    row = [*panels, bar]
-    width = GAP + sum(part.width + GAP for part in row)
+    columns = min(len(panels), COLUMNS)
+    side = panels[0].width + GAP
+    width = GAP + columns * side + bar.width + GAP
     if caption:
         width = max(width, 2 * GAP + round(_font().getlength(caption)))
-    sheet = Image.new("RGB", (width, top + bar.height + GAP), GROUND)
-    left = GAP
-    for part in row:
-        sheet.paste(part, (left, top))
-        left += part.width + GAP
+    rows = -(-len(panels) // columns)
+    sheet = Image.new("RGB", (width, top + rows * (bar.height + GAP)), GROUND)
+    for number, panel in enumerate(panels):
+        row, column = divmod(number, columns)
+        sheet.paste(panel, (GAP + column * side, top + row * (bar.height + GAP)))
+    sheet.paste(bar, (GAP + columns * side, top))
     if caption:
         ImageDraw.Draw(sheet).text((GAP, GAP), caption, fill=TEXT, font=_font(), anchor="lt")
     return sheet

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from monai_tasks.datasets.cases import Case
-from monai_tasks.inference.engine import EXPLANATION, EXPLANATION_NOTE, IMAGE, PRED, Chains, Engine
+from monai_tasks.inference.engine import EXPLANATION, EXPLANATION_NOTE, IMAGE, Chains, Engine
 from monai_tasks.inference.identity import stamp
 from monai_tasks.inference.reasons import chain, is_out_of_memory, reason
 from monai_tasks.inference.results import DONE, FAILED, SKIPPED, ResultsTable
@@ -168,8 +168,8 @@ class Batch:
         with task.timed():
             explanation = item.pop(EXPLANATION, None)
             task.note = "; ".join(filter(None, (task.note, item.pop(EXPLANATION_NOTE, ""))))
-            pred = chains.postprocessing(item)[PRED]
-            measures = self.writer.write(task.case.name, pred, source, explanation)
+            answer = self.writer.answer(chains.postprocessing(item))
+            measures = self.writer.write(task.case.name, answer, source, explanation)
         row = {
             "case": task.case.name,
             "status": DONE,

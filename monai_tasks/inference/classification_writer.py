@@ -70,7 +70,7 @@ class ClassificationWriter(Writer):
             point=engine.operating_point,
             level=STUDY if engine.inputs == STUDIES else IMAGE,
             planes=slices if engine.inputs == VOLUMES else views,
-            explain=_drawer() if engine.explain else None,
+            explain=drawer() if engine.explain else None,
         )
 
     @property
@@ -209,7 +209,8 @@ class ClassificationWriter(Writer):
         return Table(shown, columns, formats, title=titles[level], note=note)
 
 
-def _drawer() -> Explain:
+def drawer() -> Explain:
+    """What draws explanations; imported late, since most runs have none."""
     from monai_tasks.explain.picture import draw as draw_explanation
 
     return draw_explanation

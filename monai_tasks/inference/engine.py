@@ -19,11 +19,13 @@ from monai_tasks.inference.inputs import INPUTS, STUDIES, VOLUMES, kind_of
 from monai_tasks.inference.operating_point import OPERATING_POINT, held_point
 from monai_tasks.inference.weights import load_weights
 from monai_tasks.io.errors import InputError
+from monai_tasks.metrics.grades import GRADE_RULE, ORDINAL, RESCAN_FROM, Grades, grades_of
 
 IMAGE, PRED, EXPLANATION = "image", "pred", "explanation"
 EXPLANATION_NOTE = f"{EXPLANATION}_note"
 CLASSIFICATION = "classification"
 OUTPUT_DIR = "output_dir"
+CONFIDENCE = "confidence"
 CHANNELS = ("network_def::in_channels", "in_channels")
 NEEDED = ("network", "preprocessing", "inferer", "postprocessing")
 
@@ -103,7 +105,8 @@ class Engine:
         configs: names or paths of configs that are merged onto `inference.json`, in order.
         settings: config ids and their values, set last.
         output_dir: for the config's id of this name, where it has one: what the transforms keep on disk goes there.
-        explain: one of `monai_tasks.explain.explainers.NAMES`, to explain the answers to radiographs.
+        explain: one of `monai_tasks.explain.explainers.NAMES`, to explain the answers to radiographs, or to the slices
+            of a scan whose classes have an order.
 
     Raises:
         ConfigError: if the merged config lacks a part or cannot be built, or its answers cannot be explained so.
@@ -137,7 +140,9 @@ class Engine:
         self.channels = self._channels()
         load_weights(self.network, weights)
         self.operating_point = None
-        if bundle.kind == CLASSIFICATION and len(self.classes) == 2:
+        self.grades = self._grades() if bundle.kind == CLASSIFICATION else None
+        self.confidence = self._confidence()
+        if bundle.kind == CLASSIFICATION and (len(self.classes) == 2 or self.grades is not None):
             configured = self._build(OPERATING_POINT) if OPERATING_POINT in self._parser else None
             self.operating_point = held_point(weights, configured, settings)
         self._explainer = self._make_explainer() if explain else None
@@ -166,9 +171,9 @@ class Engine:
             item: holds `image`: (C, X, Y, Z), (C, H, W), or the views of a study (V, C, H, W).
 
         Returns:
-            The item with `pred` on the engine's device, (K, X, Y, Z) or (K,); where answers are explained, with
-            `explanation` too: float32 of the shape of the image, in main memory, and `explanation_note`: what is wrong
-            with it, or empty.
+            The item with `pred` on the engine's device: (K, X, Y, Z), (K,), or (K, S) of a scan's slices. Where answers
+            are explained, with `explanation` too: float32 of the shape of the image, in main memory, and
+            `explanation_note`: what is wrong with it, or empty.
 
         Raises:
             InputError: if the image has another number of channels than the network takes.
@@ -189,10 +194,32 @@ class Engine:
     def _build(self, part: str) -> Any:
         return build(self._parser, part, self._bundle.name)
 
+    def _grades(self) -> Grades | None:
+        """The order of the classes, where they have one."""
+        order = {
+            name: self._build(name) for name in (ORDINAL, RESCAN_FROM, GRADE_RULE) if name in self._parser
+        }
+        try:
+            return grades_of(order, len(self.classes))
+        except ValueError as cause:
+            raise ConfigError(f"{self._bundle.name}: {cause}") from cause
+
+    def _confidence(self) -> float:
+        """The probability of a decision below which a person is asked."""
+        value = self._build(CONFIDENCE) if CONFIDENCE in self._parser else 0.0
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise ConfigError(f"{CONFIDENCE}: {value!r}; expected a number from 0 to 1")
+        return float(value)
+
     def _make_explainer(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        if self._bundle.kind != CLASSIFICATION or self.inputs == VOLUMES:
+        by_slice = self.inputs == VOLUMES and self.grades is not None
+        if self._bundle.kind != CLASSIFICATION or (self.inputs == VOLUMES and not by_slice):
             found = f"{self._bundle.name} with {INPUTS} {self.inputs!r}"
-            raise ConfigError(f"explain: {found}; expected a classification of radiographs")
+            raise ConfigError(f"explain: {found}; expected a classification of radiographs, or of slices")
+        if by_slice:
+            from monai_tasks.explain.slices import SliceExplainer
+
+            return SliceExplainer(self.explain, self.network, len(self.classes))
         from monai_tasks.explain.explainers import explainer
 
         return explainer(self.explain, self.network)

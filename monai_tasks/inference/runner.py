@@ -21,7 +21,7 @@ from monai_tasks.inference.results import DONE, FAILED, RESULTS, SKIPPED
 from monai_tasks.inference.studies import StudyTally
 from monai_tasks.inference.weights import WeightsError
 from monai_tasks.inference.writer import EXPLANATIONS, PREDICTIONS, PREVIEWS
-from monai_tasks.inference.writers import writer_class
+from monai_tasks.inference.writers import make_writer, writer_class
 from monai_tasks.io.files import remove_leftovers
 from monai_tasks.io.journal import Journal
 from monai_tasks.io.tables import write_table
@@ -109,7 +109,8 @@ def infer(
         preview: draw a picture of each case.
         progress: show a progress bar where there is a terminal.
         settings: config ids and their values, for example `{"overlap": 0.5}`.
-        explain: `relevance` or `gradcam` draws what in a radiograph speaks for and against the answer.
+        explain: `relevance` or `gradcam` draws what in a radiograph, or in the slices of a graded scan, speaks for and
+            against the answer.
 
     Returns:
         What came of it.
@@ -129,7 +130,7 @@ def infer(
     engine = Engine(opened, file, place, configs, settings, Path(output), explain)
     point = engine.operating_point.facts() if engine.operating_point else None
     identity = Identity.of(opened, file, configs, settings or {}, point, explain)
-    writer = writer_class(opened).of(engine, Path(output), preview)
+    writer = make_writer(opened, engine, Path(output), preview)
     jobs = max(1, jobs or _default_jobs())
     with Journal(writer.output) as journal:
         folders = (PREDICTIONS, PREVIEWS, EXPLANATIONS)
@@ -150,7 +151,7 @@ def infer(
 
 def _tally(engine: Engine, search: Search) -> StudyTally | None:
     """What sums images up to studies: one positive image makes a study positive, so it takes two classes."""
-    if engine.inputs != RADIOGRAPHS or engine.operating_point is None:
+    if engine.inputs != RADIOGRAPHS or engine.operating_point is None or engine.grades is not None:
         return None
     return StudyTally(search.cases, engine.classes, engine.operating_point.threshold)
 

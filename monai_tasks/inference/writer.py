@@ -100,15 +100,23 @@ class Writer(ABC):
         """
         return source
 
+    def answer(self, item: Mapping[str, Any]) -> Any:
+        """What of a case's item `write` takes as its prediction.
+
+        Args:
+            item: as the postprocessing left it.
+        """
+        return item["pred"]
+
     @abstractmethod
     def write(
-        self, case: str, pred: torch.Tensor, source: Any, explanation: np.ndarray | None = None
+        self, case: str, pred: Any, source: Any, explanation: np.ndarray | None = None
     ) -> dict[str, Any]:
         """Write the files of a case.
 
         Args:
             case: its name.
-            pred: what the postprocessing gave.
+            pred: what `answer` gave.
             source: what `prepared` gave.
             explanation: what speaks for and against the answer, in the shape of the network's image.
 

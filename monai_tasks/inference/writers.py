@@ -13,6 +13,7 @@ import torch
 
 from monai_tasks.catalog import Bundle, BundleError
 from monai_tasks.inference.classification_writer import ClassificationWriter
+from monai_tasks.inference.grade_writer import GradeWriter
 from monai_tasks.inference.writer import Writer
 from monai_tasks.io.files import atomic_path
 from monai_tasks.report.page import Link, Section, Table
@@ -176,3 +177,19 @@ def writer_class(bundle: Bundle) -> type[Writer]:
             f"{bundle.name}: a bundle of kind {bundle.kind!r}; expected a name that ends in {kinds}"
         )
     return WRITERS[bundle.kind]
+
+
+def make_writer(bundle: Bundle, engine: Engine, output: Path, preview: bool) -> Writer:
+    """The writer of a run.
+
+    Args:
+        bundle: whose kind decides; of a classification the order of the classes, too.
+        engine: what predicts.
+        output: the output folder.
+        preview: whether to draw pictures.
+
+    Raises:
+        BundleError: if there is none for the kind of the bundle.
+    """
+    chosen = writer_class(bundle)
+    return (GradeWriter if engine.grades is not None else chosen).of(engine, output, preview)

@@ -51,6 +51,7 @@ def draw(
     lines: Sequence[str],
     path: str | os.PathLike[str],
     marked: str = "",
+    captions: Sequence[str] = (),
 ) -> None:
     """Draw planes over a bar for the probability of each class, and lines of text.
 
@@ -60,13 +61,18 @@ def draw(
         lines: what is written under the bars.
         path: the PNG to write.
         marked: the class whose bar is set off.
+        captions: what is written into each plane; none without them.
 
     Raises:
-        ValueError: if there is no plane.
+        ValueError: if there is no plane, or another number of captions.
     """
     if not planes:
         raise ValueError(f"{path}: no plane to draw; expected one or more")
+    if captions and len(captions) != len(planes):
+        raise ValueError(f"{path}: {len(captions)} captions; expected one for each of {len(planes)} planes")
     panels = [_panel(plane) for plane in planes]
+    for panel, caption in zip(panels, captions, strict=False):
+        _write_into(panel, caption)
     rows = [panels[start : start + COLUMNS] for start in range(0, len(panels), COLUMNS)]
     names = GAP + max((round(_font().getlength(name)) for name in probabilities), default=0)
     texts = [names + BAR + 8 * GAP, *(GAP + round(_font().getlength(line)) for line in lines)]
@@ -102,6 +108,15 @@ def _panel(plane: np.ndarray) -> Image.Image:
     scale = PANEL / max(image.size)
     size = tuple(max(1, round(side * scale)) for side in image.size)
     return image.resize(size, Image.Resampling.BILINEAR).convert("RGB")
+
+
+def _write_into(panel: Image.Image, caption: str) -> None:
+    """Write into the upper left corner, on a ground that keeps it readable on bone."""
+    pen = ImageDraw.Draw(panel)
+    place = (GAP, GAP)
+    left, top, right, bottom = pen.textbbox(place, caption, font=_font())
+    pen.rectangle((left - 3, top - 3, right + 3, bottom + 3), fill=(0, 0, 0))
+    pen.text(place, caption, fill=TEXT, font=_font())
 
 
 @cache

@@ -135,3 +135,52 @@ def test_what_is_not_binary_or_no_rule_is_refused(tmp_path):
     run.evaluator.logger.disabled = run.trainer.logger.disabled = True
     with pytest.raises(ValueError, match=r"pred: \(3,\) a case; expected 2 probabilities"):
         run.trainer.run()
+
+
+GRADES = [
+    [0.9, 0.1, 0.0, 0.0, 0.0],
+    [0.0, 0.4, 0.3, 0.3, 0.0],
+    [0.0, 0.0, 0.5, 0.3, 0.2],
+    [0.0, 0.0, 0.2, 0.2, 0.6],
+    [0.0, 0.0, 0.6, 0.1, 0.3],
+]
+
+
+def graded(folder: Path, labels: Sequence[int], positive_from: int | None = 3) -> Path:
+    """A run of one epoch whose validation gives `GRADES`; where the operating point would be."""
+    cases = [
+        {"pred": torch.tensor(row), "label": torch.tensor(label)}
+        for row, label in zip(GRADES, labels, strict=True)
+    ]
+    evaluator = Engine(lambda engine, batch: batch)
+    trainer = Engine(lambda engine, batch: None)
+
+    @evaluator.on(Events.EPOCH_COMPLETED)
+    def measure(engine: Engine) -> None:
+        engine.state.metrics["kappa"] = 0.5
+
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([cases[:2], cases[2:]]))
+    state = RunState(folder, folder, torch.nn.Linear(1, 5), evaluator, "kappa", {}, resume=False)
+    ChooseOperatingPoint(state, evaluator, positive_from=positive_from).attach(trainer)
+    trainer.run([0], max_epochs=1)
+    return folder / FILE
+
+
+def test_of_ordered_classes_the_probabilities_from_one_on_are_summed(tmp_path):
+    found = json.loads(graded(tmp_path, [0, 2, 3, 4, 1]).read_text())
+    # To scan again: 0, 0.3, 0.5, 0.8 and 0.4.
+    assert found["threshold"] == pytest.approx(0.45)
+    assert (found["n"], found["positives"], found["sensitivity"], found["specificity"]) == (5, 2, 1.0, 1.0)
+    assert held_point(tmp_path / "model.pt", 0.5, {}).threshold == found["threshold"]
+
+
+def test_ordered_classes_on_one_side_have_no_operating_point(tmp_path, caplog):
+    assert graded(tmp_path, [0, 2, 3, 4, 1]).is_file()
+    assert not graded(tmp_path, [0, 2, 1, 0, 1]).is_file()
+    assert (tmp_path / "model.pt").is_file()
+    assert "no cases on both sides" in caplog.text
+
+
+def test_ordered_classes_need_one_above_the_border(tmp_path):
+    with pytest.raises(ValueError, match=r"pred: \(5,\) a case; expected more than 5 probabilities"):
+        graded(tmp_path, [0, 2, 3, 4, 1], positive_from=5)
