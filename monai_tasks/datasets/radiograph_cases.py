@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,12 +16,13 @@ from monai_tasks.io.dicom_series import search_header
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import DICOM_SUFFIXES
 from monai_tasks.io.radiograph import PICTURE_SUFFIXES, is_dicom_file
+from monai_tasks.io.radiograph_frames import count_frames, frame_path, split_frame
+from monai_tasks.io.radiograph_kind import no_radiograph
 from monai_tasks.io.tables import read_table
 
 FORMATS = "PNG, JPEG or DICOM"
-# DICOM's words for a single projection on a plate or a detector. A file that does not say is taken for one.
-MODALITIES = ("CR", "DX", "DR", "RG")
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+# A file with more frames is no study's few views, but a film or a volume: it is one case, which fails when read.
+MOST_FRAMES = 1000
 # The table that a data set of radiographs, and each of its studies, has; see `monai_tasks.datasets.radiographs`.
 TABLE = "metadata.csv"
 TABLE_COLUMNS = {"image", "study"}
@@ -70,6 +72,15 @@ class _Radiograph(NamedTuple):
     path: Path
     study: _Study
     below: bool = False  # whether it lies in a folder below the one that was searched
+    frame: int | None = None  # from 1; None where the file is one image
+
+    @property
+    def image(self) -> Path:
+        return self.path if self.frame is None else frame_path(self.path, self.frame)
+
+    @property
+    def stem(self) -> str:
+        return _stem(self.path) if self.frame is None else f"{_stem(self.path)}_F{self.frame}"
 
 
 def find_radiographs(inputs: Sequence[Path], exclude: Sequence[Path] = ()) -> list[Case]:
@@ -88,6 +99,9 @@ def search_radiographs(inputs: Sequence[Path], exclude: Sequence[Path] = ()) -> 
     - another folder: searched with its subfolders for PNG and JPEG files, DICOM files and data sets. DICOM files
       that hold no radiograph, such as reports, secondary captures and slices, are listed with the reason;
     - a datalist (.json), as `find_cases` takes it. An item with a list of images is a study.
+
+    Each frame of a DICOM file with several is an image, whose path is that of `radiograph_frames.frame_path`; such a
+    path may be an input, too.
 
     Images belong together by the `study` of a datalist's item or of a table; else by the study that a DICOM header
     names; else, where they lie in a folder below the one that was searched, by that folder. An image without any
@@ -111,15 +125,18 @@ def search_radiographs(inputs: Sequence[Path], exclude: Sequence[Path] = ()) -> 
     # Warnings of values that are not as DICOM has them would show the values.
     with unchecked_values():
         for found in (found for path in inputs for found in _find(Path(path), excluded)):
-            kept, file = (passed_over, found.file) if isinstance(found, PassedOver) else (images, found.path)
-            kept.setdefault(os.path.abspath(file), found)
+            if isinstance(found, PassedOver):
+                passed_over.setdefault(os.path.abspath(found.file), found)
+            else:
+                images.setdefault(os.path.abspath(found.image), found)
     radiographs = list(images.values())
-    names = unique_names([Found(one.path, _stem(one.path), one.path.parent) for one in radiographs])
+    names = unique_names([Found(one.image, one.stem, one.path.parent) for one in radiographs])
     studies = _study_names(radiographs)
     cases = [
-        Case(name, one.path, studies[one.study.key]) for name, one in zip(names, radiographs, strict=True)
+        Case(name, one.image, studies[one.study.key]) for name, one in zip(names, radiographs, strict=True)
     ]
-    return Search(cases, [one for file, one in passed_over.items() if file not in images])
+    files = {os.path.abspath(one.path) for one in radiographs}
+    return Search(cases, [one for file, one in passed_over.items() if file not in files])
 
 
 def group_studies(cases: Sequence[Case]) -> list[Case]:
@@ -157,14 +174,14 @@ def image_items(inputs: Sequence[str | Path], by_study: bool = False) -> list[di
 
 
 def _find(path: Path, excluded: frozenset[str]) -> Iterator[_Radiograph | PassedOver]:
-    if not path.exists():
+    if not split_frame(path)[0].exists():
         raise InputError(path, "no such file or folder", f"radiographs ({FORMATS}), a folder or a datalist")
     if path.is_dir():
         yield from _folder(path, excluded)
     elif path.suffix.lower() == ".json":
         yield from _datalist(path)
     else:
-        yield _of_file(path)
+        yield from _of_file(path)
 
 
 def _folder(folder: Path, excluded: frozenset[str]) -> list[_Radiograph | PassedOver]:
@@ -182,25 +199,29 @@ def _search(folder: Path, excluded: frozenset[str]) -> Iterator[_Radiograph | Pa
     for current, paths in walk(folder, excluded):
         if data_set is not None and current.is_relative_to(data_set):
             continue  # its table has listed what lies here
-        rows = _table(current / TABLE) if current / TABLE in paths else []
-        if rows:
+        rows = _table(current / TABLE) if current / TABLE in paths else None
+        if rows is not None:
             data_set = current
             yield from _of_rows(current, rows)
             continue
-        below = current != folder
         for path in paths:
             if path.suffix.lower() in PICTURE_SUFFIXES or is_dicom_file(path):
-                reason = _no_radiograph(path)
-                yield PassedOver(path, reason) if reason else _of_file(path, below)
+                header = _header(path)
+                reason = no_radiograph(header) if header else ""
+                if reason:
+                    yield PassedOver(path, reason)
+                else:
+                    yield from _images(path, header, below=current != folder)
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    """The rows of a data set's table; none where a table of this name is another one."""
+def _table(path: Path) -> list[dict[str, str]] | None:
+    """The rows of a data set's table; None where a table of this name is another one."""
     try:
-        rows = read_table(path)
-    except InputError:  # it is not ours, then, and the images are found without it
-        return []
-    return rows if rows and rows[0].keys() >= TABLE_COLUMNS else []
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            columns = next(csv.reader(stream), [])
+    except (OSError, csv.Error):  # it is not ours, then, and the images are found without it
+        return None
+    return read_table(path) if set(columns) >= TABLE_COLUMNS else None
 
 
 def _of_rows(folder: Path, rows: list[dict[str, str]]) -> Iterator[_Radiograph]:
@@ -209,23 +230,37 @@ def _of_rows(folder: Path, rows: list[dict[str, str]]) -> Iterator[_Radiograph]:
         if row["image"]:
             path, beside = folder / row["image"], folder / Path(row["image"]).name
             path = beside if beside.is_file() and not path.is_file() else path
-            yield _Radiograph(path, _named(folder, row["study"]) if row["study"] else _alone(path))
+            study = _named(folder, row["study"]) if row["study"] else _alone(path)
+            yield from (one._replace(study=study) for one in _of_file(path))
 
 
 def _datalist(path: Path) -> Iterator[_Radiograph]:
     for number, (images, item) in enumerate(read_items(path), start=1):
         name = item.get("study") if isinstance(item, dict) else None
-        study = _named(path, str(name)) if name else None
+        study = None if name in (None, "") else _named(path, str(name))
         if study is None and len(images) > 1:
             study = _Study(("item", os.path.abspath(path), str(number)), _stem(images[0]), images[0].parent)
         for image in images:
-            yield _Radiograph(image, study) if study else _of_file(image)
+            yield from (one._replace(study=study) if study else one for one in _of_file(image))
 
 
-def _of_file(path: Path, below: bool = False) -> _Radiograph:
-    """A file with the study that its header names; else that of its folder, or one of its own."""
-    study = _of_header(path) or (_of_folder(path.parent) if below else _alone(path))
-    return _Radiograph(path, study, below)
+def _of_file(path: Path) -> Iterator[_Radiograph]:
+    """The images of a file that was named, or the one frame of it that was."""
+    file, frame = split_frame(path)
+    header = _header(file)
+    return iter([_Radiograph(file, _study(file, header), frame=frame)]) if frame else _images(file, header)
+
+
+def _images(path: Path, header: Any, below: bool = False) -> Iterator[_Radiograph]:
+    """A file, or each of its frames, with the study that its header names; else that of its folder, or of its own."""
+    study, frames = _study(path, header, below), count_frames(header)
+    for frame in range(1, frames + 1) if 1 < frames <= MOST_FRAMES else (None,):
+        yield _Radiograph(path, study, below, frame)
+
+
+def _study(path: Path, header: Any, below: bool = False) -> _Study:
+    uid = str(header.get("StudyInstanceUID") or "")
+    return _Study(("header", uid)) if uid else _of_folder(path.parent) if below else _alone(path)
 
 
 def _header(path: Path) -> Any:
@@ -236,25 +271,6 @@ def _header(path: Path) -> Any:
         return search_header(path)
     except InputError:
         return {}
-
-
-def _no_radiograph(path: Path) -> str:
-    """Why a DICOM file is not taken for a radiograph; empty where it is, or cannot be read."""
-    header = _header(path)
-    if not header:
-        return ""
-    modality, kind = (str(header.get(name) or "").upper() for name in ("Modality", "SOPClassUID"))
-    if not header.get("Rows"):
-        return "no pixels"
-    # Multi-frame secondary captures have a number more.
-    if kind == SECONDARY_CAPTURE or kind.startswith(f"{SECONDARY_CAPTURE}."):
-        return "a secondary capture"
-    return f"not a radiograph (modality {modality[:16]})" if modality and modality not in MODALITIES else ""
-
-
-def _of_header(path: Path) -> _Study | None:
-    uid = str(_header(path).get("StudyInstanceUID") or "")
-    return _Study(("header", uid)) if uid else None
 
 
 def _of_folder(folder: Path) -> _Study:
@@ -289,9 +305,9 @@ def _study_names(radiographs: Sequence[_Radiograph]) -> dict[tuple[str, ...], st
     found = {study: Found(own[0].path, study.stem, study.folder) for study, own in images.items()}
     for folder, studies in sharing.items():
         for number, study in enumerate(studies, start=1):
-            first, *others = images[study]
+            first = images[study][0]
             stem = folder.name if len(studies) == 1 else f"{folder.name}_{number}"
-            if not others and not (first.below and len(studies) == 1):
+            if len({one.path for one in images[study]}) == 1 and not (first.below and len(studies) == 1):
                 found[study] = Found(first.path, _stem(first.path), folder)
             else:
                 found[study] = Found(first.path, stem, folder.parent)

@@ -14,6 +14,7 @@ from monai_tasks.evaluation.class_predictions import IMAGE, STUDY, Prediction
 from monai_tasks.evaluation.class_references import Reference, References
 from monai_tasks.evaluation.study_rules import rules
 from monai_tasks.io.errors import InputError
+from monai_tasks.io.radiograph_frames import frame_path, split_frame
 
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
 AS_WRITTEN = "results"  # the rule of study rows that are those of the table
@@ -153,7 +154,12 @@ class _Finder:
         return self._taken(found)
 
     def _at(self, inputs: Iterable[str]) -> list[Reference]:
-        return [one for path in inputs for one in self._by_name.get(str(Path(path).resolve()), [])]
+        found: list[Reference] = []
+        for path in inputs:
+            # A reference is of one frame of a file, or of the file with all of them.
+            names = (str(one.resolve()) for one in (Path(path), split_frame(path)[0]))
+            found += next((self._by_name[name] for name in names if name in self._by_name), [])
+        return found
 
     def _taken(self, found: Iterable[Reference]) -> list[Reference]:
         unique = list({id(one): one for one in found}.values())
@@ -206,11 +212,13 @@ def _image_row(one: Prediction, found: Sequence[Reference]) -> Row:
     if len(found) > 1:
         problem = f"{len(found)} references: {', '.join(other.names[0] for other in found[:3])}"
     study = reference.study or one.study
+    file, frame = split_frame(one.inputs[0] if one.inputs else "")
+    is_of_file = frame is not None and str(file.resolve()) == reference.names[0]
     return Row(
         IMAGE,
         "",
         one.case,
-        reference.names[0],
+        str(frame_path(file.resolve(), frame)) if is_of_file else reference.names[0],
         FAILED if problem else DONE,
         problem,
         study,

@@ -14,6 +14,7 @@ from monai_tasks.catalog import Bundle
 from monai_tasks.inference.configs import CONFIG
 from monai_tasks.io.files import sha256
 from monai_tasks.io.formats import volume_suffix
+from monai_tasks.io.radiograph_frames import split_frame
 
 # Headers whose voxels lie in a file beside them.
 DETACHED = (".mhd", ".nhdr")
@@ -91,8 +92,9 @@ def stamp(paths: Sequence[Path], alone: bool = False) -> str:
 
 def _states(path: Path, alone: bool) -> Iterator[str]:
     path = path.absolute()
+    image, _ = split_frame(path)
     try:
-        for file in [path] if alone and path.is_file() else _files(path):
+        for file in [image] if alone and image.is_file() else _files(path):
             state = file.stat()
             yield f"{path} {file.name} {state.st_size} {state.st_mtime_ns}"
     except OSError as error:  # the reader will say why in the case's own row

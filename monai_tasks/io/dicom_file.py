@@ -151,12 +151,13 @@ def _is_grey(dataset: FileDataset) -> bool:
     return str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).startswith("MONOCHROME")
 
 
-def decode(path: Path, dataset: FileDataset) -> np.ndarray:
+def decode(path: Path, dataset: FileDataset, frame: int | None = None) -> np.ndarray:
     """Decode the pixels of a file.
 
     Args:
         path: the file, for the error.
         dataset: what `read_grey` gave.
+        frame: which image of a file with several, from 0; None for all.
 
     Returns:
         The stored values, (frames, rows, columns).
@@ -165,7 +166,8 @@ def decode(path: Path, dataset: FileDataset) -> np.ndarray:
         InputError: if the pixels are incomplete or damaged, or no decoder takes them.
     """
     try:
-        return np.reshape(_pixels(dataset), (-1, dataset.Rows, dataset.Columns))
+        stored = np.reshape(_pixels(dataset, frame), (-1, dataset.Rows, dataset.Columns))
+        return stored if frame is None or len(stored) == 1 else stored[frame : frame + 1]
     except DECODING_ERRORS as cause:
         syntax = dataset.file_meta.TransferSyntaxUID
         found, expected = f"pixels that cannot be decoded ({syntax.name})", "complete pixels"
@@ -174,13 +176,16 @@ def decode(path: Path, dataset: FileDataset) -> np.ndarray:
         raise InputError(path, found, expected) from cause
 
 
-def _pixels(dataset: FileDataset) -> np.ndarray:
+def _pixels(dataset: FileDataset, frame: int | None) -> np.ndarray:
     """The pixels by the decoder that takes the least time, and by the others where it does not take them."""
+    if not hasattr(dataset, "pixel_array_options"):  # pydicom 2 has no choice, and decodes all frames
+        return dataset.pixel_array
     fastest = _FASTEST.get(dataset.file_meta.TransferSyntaxUID)
-    if fastest and hasattr(dataset, "pixel_array_options"):  # pydicom 2 has no choice
+    if fastest:
         try:
-            dataset.pixel_array_options(decoding_plugin=fastest)
+            dataset.pixel_array_options(index=frame, decoding_plugin=fastest)
             return dataset.pixel_array
         except DECODING_ERRORS:
-            dataset.pixel_array_options(decoding_plugin="")
+            pass
+    dataset.pixel_array_options(index=frame)
     return dataset.pixel_array

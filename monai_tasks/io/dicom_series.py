@@ -23,7 +23,7 @@ from monai_tasks.io.formats import DICOM_SUFFIXES, LPS_TO_RAS
 # Objects with pixels that are no images of a body: segmentations and dose maps.
 _DERIVED_MODALITIES = ("SEG", "RTDOSE")
 # The fields that tell series apart come before this one, and so does nothing large.
-_LAST_SEARCHED = Tag("Rows")
+_LAST_SEARCHED = Tag("Columns")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _scan(folder: Path, changed: int) -> tuple[Series, ...]:
 
 
 def search_header(path: Path) -> FileDataset:
-    """The first fields of a DICOM file, which tell what it is and what it belongs to: up to `Rows`.
+    """The first fields of a DICOM file, which tell what it is and what it belongs to: up to `Columns`.
 
     Args:
         path: the file.

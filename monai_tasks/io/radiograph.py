@@ -17,16 +17,17 @@ from monai_tasks.io.dicom_file import decode, read_grey
 from monai_tasks.io.dicom_series import is_dicom_name
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import atomic_path, check_content
+from monai_tasks.io.radiograph_frames import count_frames
 from monai_tasks.io.radiograph_header import RadiographHeader, header_of
 from monai_tasks.io.radiograph_shades import WHITE, shades
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG")
-# What Pillow raises on damaged bytes; anything else is a fault of the program.
 _ZLIB = b"\x78\x01"  # begins a stream of the usual window
 _STRIP = 64  # lines of a PNG that are compressed, or stored, together
 _SAMPLED = 16  # one line in so many says which
 _WORTH = 0.75  # share that is left of a strip at most, where it is compressed
+# What Pillow raises on damaged bytes; anything else is a fault of the program.
 _PICTURE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error)
 
 
@@ -67,12 +68,15 @@ def read_radiograph(path: str | os.PathLike[str], frame: int = 0) -> Radiograph:
     Raises:
         InputError: if the file cannot be read or decoded, has colours, has no such frame, or all pixels are equal.
     """
-    for number, radiograph in enumerate(read_frames(path)):
-        if number == frame and isinstance(radiograph, InputError):
-            raise radiograph
-        if number == frame:
-            return radiograph
-    raise InputError(path, f"no frame {frame} among {number + 1}", f"a frame from 0 to {number}")
+    path = Path(path)
+    dataset = read_grey(path) if is_dicom_file(path) else None
+    frames = 1 if dataset is None else count_frames(dataset)
+    if not 0 <= frame < frames:
+        raise InputError(path, f"{frames} frames" if frames > 1 else "1 frame", f"{frame + 1} at least")
+    if dataset is None:
+        return _of_picture(path)
+    stored = decode(path, dataset, frame if frames > 1 else None)
+    return Radiograph(shades(path, dataset, stored[0]), frames, header_of(dataset))
 
 
 def read_frames(path: str | os.PathLike[str]) -> Iterator[Radiograph | InputError]:
@@ -89,8 +93,7 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Radiograph | InputErro
     """
     path = Path(path)
     if not is_dicom_file(path):
-        pixels, bits = _read_picture(path)
-        yield Radiograph(pixels, 1, RadiographHeader(bits_stored=bits))
+        yield _of_picture(path)
         return
     dataset = read_grey(path)
     header = header_of(dataset)
@@ -102,6 +105,11 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Radiograph | InputErro
             yield error
         else:
             yield Radiograph(pixels, len(stored), header)
+
+
+def _of_picture(path: Path) -> Radiograph:
+    pixels, bits = _read_picture(path)
+    return Radiograph(pixels, 1, RadiographHeader(bits_stored=bits))
 
 
 def _read_picture(path: Path) -> tuple[np.ndarray, int]:

@@ -14,10 +14,13 @@ from monai.utils import MetaKeys, SpaceKeys
 from monai_tasks.io.dicom_file import unchecked_values
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.radiograph import read_radiograph
+from monai_tasks.io.radiograph_frames import frame_path, split_frame
 
 
 class RadiographReader(ImageReader):
     """Read one radiograph: a DICOM file of any name, or a PNG or JPEG file.
+
+    Of a DICOM file with several frames the path names one, as `radiograph_frames.frame_path` makes it.
 
     `LoadImage` turns to other readers when `read` fails, and they would load what is refused here. So `read`
     only keeps the path; `get_data` decodes. Nothing of the header is kept: it may name a person.
@@ -67,15 +70,21 @@ class RadiographReader(ImageReader):
             metadata with an identity as `affine`: a radiograph lies nowhere in space.
 
         Raises:
-            InputError: if there are several paths, or the file has several frames or cannot be read.
+            InputError: if there are several paths, or several frames and none is named, or the file cannot be read.
         """
         if len(img) != 1:
             raise InputError(img[0], f"{len(img)} files in one case", "one radiograph")
-        with unchecked_values():  # their warnings would show what the header says
-            radiograph = read_radiograph(img[0])
-        if radiograph.frames != 1:
-            found = f"{radiograph.frames} frames"
-            raise InputError(img[0], found, "one; `monai-tasks radiographs import` splits such files")
+        file, frame = split_frame(img[0])
+        try:
+            with unchecked_values():  # their warnings would show what the header says
+                radiograph = read_radiograph(file, (frame or 1) - 1)
+        except InputError as error:
+            if frame is None:
+                raise
+            raise InputError(img[0], *error.args[1:]) from error
+        if frame is None and radiograph.frames != 1:
+            expected = f"one, or the name of one of them, such as {frame_path(file, 1).name}"
+            raise InputError(file, f"{radiograph.frames} frames", expected)
         array = radiograph.pixels.astype(np.float32)
         metadata = {
             MetaKeys.AFFINE: np.eye(4),

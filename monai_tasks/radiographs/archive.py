@@ -18,22 +18,18 @@ from pydicom.dataset import Dataset
 from tqdm import tqdm
 
 from monai_tasks.datasets.cases import walk
-from monai_tasks.datasets.radiograph_cases import MODALITIES, SECONDARY_CAPTURE
 from monai_tasks.io.dicom_file import read_header, unchecked_values
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import DICOM_SUFFIXES
 from monai_tasks.io.radiograph import PICTURE_SUFFIXES, is_dicom_file
+from monai_tasks.io.radiograph_frames import count_frames
 from monai_tasks.io.radiograph_header import holds_personal, personal_parts
+from monai_tasks.io.radiograph_kind import no_radiograph
 from monai_tasks.radiographs.processes import over_processes
 from monai_tasks.radiographs.pseudonyms import Pseudonyms
 
 logger = logging.getLogger(__name__)
 
-_DIRECTORY = "1.2.840.10008.1.3.10"
-# Computed radiography, and digital X-ray for presentation and for processing.
-_PROJECTIONS = tuple(f"1.2.840.10008.5.1.4.1.1.1{further}" for further in ("", ".1", ".1.1"))
-# Images made by a workstation, a scanner of paper, a video signal, a screen or a drawing: all but a digitised film.
-_CAPTURED = ("DV", "DI", "WSD", "SD", "SI", "DRW", "SYN")
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _LIKE_UID = re.compile(r"\d+(\.\d+){4,}")
 _CHUNK = 64  # files whose headers one process reads at a time
@@ -145,7 +141,7 @@ def _of_header(entry: Entry, header: Dataset, pseudonyms: Pseudonyms) -> Entry:
     study = pseudonyms("study", study) or pseudonyms("folder", Path(entry.file).parent.as_posix())
     return replace(
         entry,
-        reason=_no_radiograph(header),
+        reason=no_radiograph(header),
         study=study,
         patient=pseudonyms("patient", _text(header, "PatientID").casefold()),
         person=pseudonyms("person", _person(header)),
@@ -153,29 +149,10 @@ def _of_header(entry: Entry, header: Dataset, pseudonyms: Pseudonyms) -> Entry:
         instance=pseudonyms("instance", instance) or pseudonyms("file", entry.file),
         accession=pseudonyms("accession", _text(header, "AccessionNumber")),
         place=(_number(header, "SeriesNumber"), _number(header, "InstanceNumber")),
-        frames=int(header.get("NumberOfFrames") or 1),
+        frames=count_frames(header),
         hidden=_hidden(entry.file, header),
         named=bool(_text(header, "PatientName")),
     )
-
-
-def _no_radiograph(header: Dataset) -> str:
-    """Why a file is no radiograph; empty where it is one."""
-    modality = _text(header, "Modality").upper()
-    told = modality if re.fullmatch("[A-Z]{2,16}", modality) else "not told"
-    stored_as = header.file_meta.get("MediaStorageSOPClassUID") if hasattr(header, "file_meta") else ""
-    if stored_as == _DIRECTORY:
-        return "not a radiograph (a directory of DICOM files)"
-    kind = _text(header, "SOPClassUID") or str(stored_as or "")
-    # Multi-frame secondary captures have a number more.
-    if kind == SECONDARY_CAPTURE or kind.startswith(f"{SECONDARY_CAPTURE}."):
-        return "secondary capture"
-    if _text(header, "ConversionType").upper() in _CAPTURED:
-        return "secondary capture"
-    if not (header.get("Rows") and header.get("Columns")):
-        return f"no pixels (modality {told})"
-    taken = modality in MODALITIES or (not modality and kind in _PROJECTIONS)
-    return "" if taken else f"not a radiograph (modality {told})"
 
 
 def _person(header: Dataset) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from radiograph_files import ramp, uid, write
 
 from monai_tasks.datasets.cases import Case
 from monai_tasks.datasets.radiograph_cases import (
@@ -120,10 +121,10 @@ def test_what_is_no_radiograph_is_listed_with_its_reason(tmp_path, radiograph):
     assert [case.name for case in search.cases] == ["broken", "good", "unsaid"]
     reasons = {one.file.name: one.reason for one in search.passed_over}
     assert reasons == {
-        "report.dcm": "no pixels",
+        "report.dcm": "no pixels (modality SR)",
         "slice.dcm": "not a radiograph (modality CT)",
-        "sheet.dcm": "a secondary capture",
-        "film.dcm": "a secondary capture",
+        "sheet.dcm": "secondary capture",
+        "film.dcm": "secondary capture",
     }
     # What a person names is not passed over.
     again = search_radiographs([tmp_path, bad["slice.dcm"]])
@@ -166,6 +167,16 @@ def test_a_data_set_is_what_its_table_lists(tmp_path):
     assert found(folder / "broken" / "k7") == {"S1_I1": "k7", "S1_I2": "k7"}
 
 
+def test_a_damaged_table_of_a_data_set_is_refused_and_an_empty_one_is_no_folder_of_pictures(tmp_path):
+    folder = data_set(tmp_path / "data")
+    (folder / "metadata.csv").write_text("image,label,study\nbroken/k7/S1_I1.png\n")
+    with pytest.raises(InputError, match=r"metadata\.csv: row 1 does not fit the header"):
+        find_radiographs([folder])
+    (folder / "metadata.csv").write_text("image,label,study\n")
+    with pytest.raises(InputError, match="a folder without radiographs"):
+        find_radiographs([folder])
+
+
 def test_another_table_of_that_name_is_none_of_a_data_set(tmp_path):
     png(tmp_path / "s" / "a.png")
     (tmp_path / "metadata.csv").write_text("name,age\nx,3\n")
@@ -186,6 +197,59 @@ def test_a_datalist_says_the_study_before_all_else(tmp_path, radiograph):
     (tmp_path / "list.json").write_text(json.dumps({"test": items}))
     expected = {"a": "k_7", "f": "k_7", "b": "b", "c": "b", "d": "m2", "e": "e"}
     assert found(tmp_path / "list.json") == expected
+
+
+def test_a_study_may_be_called_zero(tmp_path):
+    items = [
+        {"image": png(tmp_path / name).name, "study": study} for name, study in [("a.png", 0), ("b.png", 0)]
+    ]
+    (tmp_path / "list.json").write_text(json.dumps(items))
+    assert found(tmp_path / "list.json") == {"a": "0", "b": "0"}
+
+
+def test_each_frame_is_an_image_of_its_study(tmp_path):
+    stored = np.stack([ramp(), ramp()])
+    for name, study in {"IM1.dcm": "a", "IM2": "a", "IM3.dcm": "b", "one/IM4.dcm": "c"}.items():
+        shown = ramp() if name == "IM2" else stored
+        write(tmp_path / "s" / name, shown, StudyInstanceUID=uid(f"study {study}"))
+    search = search_radiographs([tmp_path / "s"])
+    assert {case.name: case.study for case in search.cases} == {
+        "IM1_F1": "s_1",
+        "IM1_F2": "s_1",
+        "IM2": "s_1",
+        "IM3_F1": "IM3",
+        "IM3_F2": "IM3",
+        "IM4_F1": "one",
+        "IM4_F2": "one",
+    }
+    paths = {case.name: case.image.relative_to(tmp_path / "s").as_posix() for case in search.cases}
+    assert (paths["IM1_F2"], paths["IM2"], paths["IM4_F1"]) == (
+        "IM1.dcm#frame=2",
+        "IM2",
+        "one/IM4.dcm#frame=1",
+    )
+    assert group_studies(search.cases)[1].paths == (
+        tmp_path / "s/IM3.dcm#frame=1",
+        tmp_path / "s/IM3.dcm#frame=2",
+    )
+    # A frame can be named, on the command line and in a datalist; it is no other image than when its file is.
+    named = tmp_path / "s" / "IM3.dcm#frame=2"
+    assert found(named) == {"IM3_F2": "IM3"}
+    assert len(find_radiographs([named, tmp_path / "s" / "IM3.dcm"])) == 2
+    (tmp_path / "list.json").write_text(
+        json.dumps(["s/IM3.dcm#frame=2", {"image": "s/IM1.dcm", "study": "k"}])
+    )
+    assert found(tmp_path / "list.json") == {"IM3_F2": "IM3", "IM1_F1": "k", "IM1_F2": "k"}
+    with pytest.raises(InputError, match="no such file"):
+        find_radiographs([tmp_path / "s" / "IM9.dcm#frame=2"])
+
+
+def test_a_film_of_a_thousand_frames_is_one_case_and_a_slice_that_is_named_is_not_passed_over(tmp_path):
+    film = write(tmp_path / "film.dcm", ramp(), NumberOfFrames=1001)
+    scan = write(tmp_path / "scan.dcm", np.stack([ramp(), ramp()]), Modality="CT")
+    assert found(film) == {"film": "film"}
+    search = search_radiographs([tmp_path, scan])
+    assert ([case.name for case in search.cases], search.passed_over) == (["film", "scan_F1", "scan_F2"], [])
 
 
 def test_studies_are_cases_of_several_images(tmp_path):

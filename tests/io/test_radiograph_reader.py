@@ -7,11 +7,13 @@ import warnings
 import numpy as np
 import pytest
 from monai.transforms import LoadImage, LoadImaged
+from pydicom.uid import JPEGLSLossless
 from radiograph_files import ramp, write
 
 from monai_tasks.io.dicom_file import unchecked_values
-from monai_tasks.io.errors import input_error
+from monai_tasks.io.errors import InputError, input_error
 from monai_tasks.io.radiograph import read_radiograph, write_png
+from monai_tasks.io.radiograph_frames import frame_path
 from monai_tasks.io.radiograph_reader import RadiographReader
 
 NAME = "monai_tasks.io.radiograph_reader.RadiographReader"
@@ -42,7 +44,11 @@ def test_what_is_refused_is_not_left_to_another_reader(tmp_path):
 
     frames = write(tmp_path / "frames.dcm", np.stack([ramp(), ramp()]))
     one = write(tmp_path / "one.dcm", ramp())
-    assert reason(frames).startswith(f"{frames}: 2 frames; expected one")
+    assert reason(frames).startswith(
+        f"{frames}: 2 frames; expected one, or the name of one of them, such as "
+    )
+    assert reason(f"{frames}#frame=3") == f"{frames}#frame=3: 2 frames; expected 3 at least"
+    assert reason(f"{one}#frame=2") == f"{one}#frame=2: 1 frame; expected 2 at least"
     assert reason([one, one]).startswith(f"{one}: 2 files in one case")
 
 
@@ -51,5 +57,19 @@ def test_no_warning_shows_a_value_of_a_header(tmp_path, caplog):
         odd = {"ViewPosition": "kept_not" * 4, "BodyPartExamined": "Kept" * 9, "PatientID": "Kept" * 40}
         path = write(tmp_path / "odd.dcm", ramp(), **odd)
     with warnings.catch_warnings(action="always", record=True) as shown:
-        LoadImage(reader=RadiographReader)(path)
+        RadiographReader().get_data([path])
     assert ([str(warning.message) for warning in shown], caplog.text) == ([], "")
+
+
+@pytest.mark.parametrize("syntax", [None, JPEGLSLossless])
+def test_a_path_names_a_frame(tmp_path, syntax):
+    """The second cannot be shown, which is no fault of the others."""
+    stored = np.stack([ramp(), np.full_like(ramp(), 8), ramp()[::-1]])
+    path = write(tmp_path / "frames.dcm", stored, syntax=syntax)
+    for number in (1, 3):
+        image = LoadImage(reader=RadiographReader)(frame_path(path, number))
+        np.testing.assert_array_equal(image, read_radiograph(path, number - 1).pixels)
+        assert image.meta["filename_or_obj"] == f"{path}#frame={number}"
+    assert image[0, 0] > image[-1, 0]
+    with pytest.raises(InputError, match="#frame=2: all pixels equal"):
+        RadiographReader().get_data([frame_path(path, 2)])
