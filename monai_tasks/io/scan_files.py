@@ -49,8 +49,10 @@ class ItkScan(Scan):
             if volume_suffix(self.path) in _REGION_SUFFIXES:
                 slices = [_region(reader, index) for index in indices]
             else:
-                array = sitk.GetArrayViewFromImage(reader.Execute()).reshape(self.shape[::-1])
-                slices = [array[index] for index in indices]
+                # Kept by a name: the view is of the image's own memory.
+                image = reader.Execute()
+                array = sitk.GetArrayViewFromImage(image).reshape(self.shape[::-1])
+                slices = [array[index].copy() for index in indices]
         except DECODING_ERRORS as cause:
             raise _damaged(self.path) from cause
         return np.stack([part.T.astype(np.float32) for part in slices], axis=2)

@@ -16,7 +16,7 @@ from monai_tasks.io.volume_reader import VolumeReader
 class ScancoReader(VolumeReader):
     """Read ISQ and AIM volumes whole, for `LoadImaged`. `VolumeReader` reads them, too, in mg HA/ccm.
 
-    In a bundle's config: `"reader": "$monai_tasks.io.scanco_reader.ScancoReader('hu')"`.
+    In a bundle's config, within `LoadImaged`: `"reader": "monai_tasks.io.scanco_reader.ScancoReader", "unit": "hu"`.
 
     Args:
         unit: `native`, `attenuation` (1/cm), `density` (mg HA/ccm) or `hu`.

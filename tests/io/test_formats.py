@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from monai.data.utils import orientation_ras_lps
 
-from monai_tasks.io.formats import LPS_TO_RAS, volume_suffix
+from monai_tasks.io.formats import LPS_TO_RAS, is_scanco_name, volume_suffix
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,13 @@ from monai_tasks.io.formats import LPS_TO_RAS, volume_suffix
         ("A.NII.GZ", ".nii.gz"),
         ("a.b.nii", ".nii"),
         ("a.mhd", ".mhd"),
+        ("A.ISQ", ".isq"),
+        ("a.b.aim", ".aim"),
+        ("C0001234.ISQ;1", ".isq;1"),
+        ("C0001234_TRAB.AIM;12", ".aim;12"),
+        ("a.nii;1", ""),
+        ("a.ISQ;", ""),
+        ("a.rsq", ""),
         ("a.raw", ""),
         ("a.gz", ""),
         ("nii", ""),
@@ -24,6 +31,11 @@ from monai_tasks.io.formats import LPS_TO_RAS, volume_suffix
 )
 def test_volume_suffix(name, suffix):
     assert volume_suffix(Path(name)) == suffix
+
+
+def test_scanco_names():
+    assert all(is_scanco_name(Path(name)) for name in ("a.isq", "A.AIM", "A.ISQ;1"))
+    assert not any(is_scanco_name(Path(name)) for name in ("a.nii", "a.rsq", "isq", "a.dcm"))
 
 
 def test_lps_to_ras_is_monai_s():
