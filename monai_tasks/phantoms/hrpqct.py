@@ -1,159 +1,220 @@
-"""Generated HR-pQCT slices of forearms and lower legs, taken while the limb moves.
-
-A limb is drawn as densities, projected, moved between the views and reconstructed, as in a scanner whose detector takes
-all slices in one half turn.
-"""
+"""Write generated HR-pQCT scans with the grades that several raters gave them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from scipy.ndimage import gaussian_filter
 
-from monai_tasks.phantoms.hrpqct_bone import Bone, Limb, Outline
-from monai_tasks.phantoms.spongy_bone import drawn_texture, real_texture
-from monai_tasks.transforms.motion import Motion, half_turn, move, project, reconstruct
+from monai_tasks.io.scanco_writer import write_isq, write_rsq
+from monai_tasks.io.tables import write_table
+from monai_tasks.phantoms.hrpqct_slices import INTERCEPT, SLOPE, VIEWS, acquire, draw_slices
+from monai_tasks.phantoms.hrpqct_bone import SITES, Limb, Person
+from monai_tasks.transforms.motion_kinds import GRADES, KINDS, draw_motion, spread_mm
 
-LENGTH = 9.02  # mm of a limb that a scan covers: 110 slices of 0.082 mm
-SLOPE, INTERCEPT = 1603.51904, -391.209015  # mg HA/ccm from linear attenuation in 1/cm
-VIEWS = 750  # in a half turn of the scanner, 0.24 degrees apart
-# mg HA/ccm
-AIR, SKIN, FAT, MUSCLE, TENDON, MARROW, STRUT, DENSE = INTERCEPT, 30.0, -70.0, 35.0, 75.0, -60.0, 780.0, 960.0
-SHARPNESS = 0.55  # pixels, standard deviation of what the detector and the focus blur
+# How many scans of a clinic had each grade.
+REAL = {"radius": (139, 169, 233, 62, 8), "tibia": (334, 97, 42, 24, 2)}
+BOTH_SITES = 0.5  # share of pairs of scans that are of one person
+MU_SCALING = 8192
+UNSURE, BIAS = 0.36, 0.1  # standard deviations of a rater's reading, and of what the rater reads too high
+TRUTH = "truth.csv"
 
 
 @dataclass(frozen=True)
-class Slices:
-    """Slices across a limb at rest.
+class ScanPlan:
+    """What a scan shows.
 
     Attributes:
-        attenuation: (Z, X, Y) float32, linear attenuation in 1/cm; 0 is air.
-        spacing: of the voxels along x, y and z in mm.
-        bone_radius: half the width of the larger bone, in mm.
+        number: of the scan, from 1.
+        site: "radius" or "tibia".
+        person: whose limb.
+        severity: of the motion, 0.5 to 5.5.
+        kind: of the motion.
     """
 
-    attenuation: np.ndarray
-    spacing: tuple[float, float, float]
-    bone_radius: float
+    number: int
+    site: str
+    person: Person
+    severity: float
+    kind: str
+
+    @property
+    def grade(self) -> int:
+        """The severity as a grade from 1 to 5."""
+        return as_grade(self.severity)
 
 
-def draw_slices(
-    rng: np.random.Generator, limb: Limb, size: int = 256, slices: int = 8, texture: str | Path | None = None
-) -> Slices:
-    """Draw slices of a limb, which lies a little off the middle and turned.
+def as_grade(severity: float) -> int:
+    """The nearest grade from 1 to 5; halves are the higher one.
 
     Args:
-        rng: source of randomness.
-        limb: what is drawn.
-        size: edge of a slice in pixels; the limb just fits.
-        slices: over the length of a scan, equally spaced.
-        texture: a micro-CT image of spongy bone; its network is drawn if not given.
+        severity: any number.
     """
-    place, network, soft = rng.spawn(3)
-    field = 2.12 * limb.reach
-    pixel = field / size
-    spacing = pixel, pixel, LENGTH / slices
-    angle = place.normal(0, 0.25) + (np.pi if place.random() < 0.5 else 0)
-    off = place.uniform(-0.025, 0.025, 2) * field
-    along, across = np.meshgrid(*[(np.arange(size) - (size - 1) / 2) * pixel] * 2, indexing="ij")
-    along, across = along - off[0], across - off[1]
-    u = (np.cos(angle) * along + np.sin(angle) * across + limb.flesh.centre[0]).ravel()
-    v = (-np.sin(angle) * along + np.cos(angle) * across + limb.flesh.centre[1]).ravel()
-    z = (np.arange(slices) + 0.5) * spacing[2]
-    density = _soft_tissue(soft, limb, u, v, z, pixel)
-    person = limb.person
-    shape = size, size, slices
-    if texture is None:
-        spongy = drawn_texture(network, shape, spacing, person.spacing, person.volume)
-    else:
-        spongy = real_texture(network, shape, spacing, texture, 1.6 * person.spacing)
-        spongy *= person.volume / spongy.mean()
-    spongy = spongy.reshape(-1, slices).T
-    for bone in limb.bones:
-        _draw_bone(density, bone, u, v, z, pixel, spongy, person.mineral)
-    density = gaussian_filter(density.reshape(slices, size, size), (0, SHARPNESS, SHARPNESS))
-    return Slices((density - INTERCEPT) / SLOPE, spacing, limb.bones[0].outline.half_widths[0])
+    return int(np.clip(np.floor(severity + 0.5), GRADES[0], GRADES[-1]))
 
 
-def acquire(
-    rng: np.random.Generator,
-    slices: Slices,
-    motion: Motion | None = None,
-    photons: float = 30_000.0,
-    views: int = VIEWS // 2,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scan slices of a limb.
+def grade_shares(site: str, shares: str | Mapping[str, Sequence[float]] = "mixed") -> np.ndarray:
+    """How often each grade occurs.
 
     Args:
-        rng: source of randomness, of the noise.
-        slices: at rest.
-        motion: of `views` + 1 views; none if not given.
-        photons: counted by a bin of the detector where nothing is in the way.
-        views: in a half turn; one more is taken at its end.
+        site: "radius" or "tibia".
+        shares: "real" as in a clinic's 1000 scans, "even", "mixed" half way between the two, or five weights a site.
 
     Returns:
-        image: (X, Y, Z) float32, linear attenuation in 1/cm; 0 beyond the circle that all views see.
-        projections: (views + 1, Z, bins) float32, integrals of the attenuation with noise.
+        (5,), sums to 1.
 
     Raises:
-        ValueError: when the motion is of another number of views.
+        ValueError: for other words or weights.
     """
-    pixel = slices.spacing[0]
-    motion = Motion.none(views + 1) if motion is None else motion
-    at_rest = project(torch.from_numpy(slices.attenuation), half_turn(views)) * (pixel / 10)
-    angles = np.arange(views + 1) * (180.0 / views)
-    integrals = move(at_rest, motion, pixel, angles).numpy().clip(min=0)
-    noise = rng.standard_normal(integrals.shape, dtype=np.float32)
-    integrals += noise * np.exp(integrals / 2) / np.float32(np.sqrt(photons))
-    image = reconstruct(torch.from_numpy(integrals[:, :-1]), angles[:-1]).numpy() / (pixel / 10)
-    middle = (np.arange(image.shape[1]) - (image.shape[1] - 1) / 2) ** 2
-    image[:, middle[:, None] + middle > (image.shape[1] / 2) ** 2] = 0
-    return image.transpose(1, 2, 0), integrals.transpose(1, 0, 2)
+    named = {"real": 1.0, "mixed": 0.5, "even": 0.0}
+    if isinstance(shares, str):
+        if shares not in named:
+            raise ValueError(f"shares: got {shares!r}; expected {', '.join(named)} or five weights a site")
+        real = np.array(REAL[site]) / sum(REAL[site])
+        return named[shares] * real + (1 - named[shares]) / len(GRADES)
+    weights = np.array(shares[site], np.float64)
+    if weights.shape != (len(GRADES),) or (weights < 0).any() or not weights.sum() > 0:
+        raise ValueError(f"shares of {site}: got {shares[site]}; expected five weights, none below 0")
+    return weights / weights.sum()
 
 
-def _soft_tissue(
-    rng: np.random.Generator, limb: Limb, u: np.ndarray, v: np.ndarray, z: np.ndarray, pixel: float
-) -> np.ndarray:
-    """Density (Z, N) of a limb without its bones."""
-    depth = limb.flesh.depth(u, v, z)
-    size = round(np.sqrt(len(u)))
-    mottle = gaussian_filter(rng.standard_normal((size, size), dtype=np.float32), 1.2 / pixel)
-    muscle = MUSCLE + 12 * (mottle / mottle.std()).ravel()
-    density = np.full(depth.shape, AIR, np.float32)
-    for level, value in ((limb.skin, SKIN), (limb.person.fat, FAT), (0.0, muscle)):
-        _paint(density, depth + np.float32(level), value, pixel)
-    for tendon in limb.tendons:
-        near = _near(tendon, u, v)
-        part = density[:, near]
-        _paint(part, tendon.depth(u[near], v[near], z), TENDON, pixel)
-        density[:, near] = part
-    return density
+def plan_scan(number: int, seed: int = 0, shares: str | Mapping[str, Sequence[float]] = "mixed") -> ScanPlan:
+    """Draw what a scan shows. It depends on the seed, its number and the shares alone.
+
+    Half of the scans come in pairs, radius and tibia of one person.
+
+    Args:
+        number: of the scan, from 1.
+        seed: another seed gives other scans.
+        shares: of the grades, as for `grade_shares`.
+    """
+    first = number - 1 + number % 2  # of its pair
+    pair = np.random.default_rng([seed, first, 1])
+    is_one_person, site = pair.random() < BOTH_SITES, int(pair.integers(2))
+    rng = np.random.default_rng([seed, number, 2])
+    if number != first:
+        site = 1 - site if is_one_person else int(rng.integers(2))
+    person = first if is_one_person else number
+    grade = rng.choice(GRADES, p=grade_shares(SITES[site], shares))
+    return ScanPlan(
+        number=number,
+        site=SITES[site],
+        person=Person.draw(np.random.default_rng([seed, person, 3]), person),
+        severity=float(grade + rng.uniform(-0.5, 0.5)),
+        kind=str(rng.choice(list(KINDS))),
+    )
 
 
-def _draw_bone(
-    density: np.ndarray, bone: Bone, u: np.ndarray, v: np.ndarray, z: np.ndarray, pixel: float,
-    spongy: np.ndarray, mineral: float,
-) -> None:  # fmt: skip
-    """Draw a bone over densities (Z, N)."""
-    near = _near(bone.outline, u, v)
-    part = density[:, near]
-    depth = bone.outline.depth(u[near], v[near], z)
-    inner = depth - bone.thickness(u[near], v[near], z)
-    _paint(part, depth, DENSE * mineral, pixel)
-    # Struts stand closer near the shell.
-    struts = np.clip(spongy[:, near] * (0.85 + 0.6 * np.exp(-np.clip(inner, 0, None) / 2.0)), 0, 1)
-    _paint(part, inner, MARROW + (STRUT * mineral - MARROW) * struts, pixel)
-    density[:, near] = part
+def read_grades(severity: float, raters: int, rng: np.random.Generator, biases: np.ndarray) -> list[int]:
+    """The grades that raters give.
+
+    Args:
+        severity: of the motion.
+        raters: how many.
+        rng: source of randomness.
+        biases: (raters,), how much too high each reads.
+    """
+    return [as_grade(value) for value in severity + biases + UNSURE * rng.standard_normal(raters)]
 
 
-def _near(outline: Outline, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(np.hypot(u - outline.centre[0], v - outline.centre[1]) < outline.reach() + 1.0)
+def write_hrpqct(
+    folder: str | Path,
+    scans: int,
+    seed: int = 0,
+    size: int = 256,
+    slices: int = 8,
+    raters: int = 3,
+    shares: str | Mapping[str, Sequence[float]] = "mixed",
+    texture: str | Path | None = None,
+    projections: bool = False,
+    jobs: int = 1,
+) -> Path:
+    """Write scans as ISQ files with grades.csv, in the layout of `monai_tasks.datasets.hrpqct`.
+
+    Beside grades.csv lies truth.csv: image, site, subject, grade, severity, kind of motion, and how far the bone moved,
+    as a root mean square in mm. A scan depends on the seed and its number alone: a larger `scans` adds some and changes
+    none.
+
+    Args:
+        folder: to write to; made if missing.
+        scans: how many.
+        seed: another seed gives other scans of other persons.
+        size: edge of a slice in pixels; the limb fills it.
+        slices: of a scan, over 9.02 mm.
+        raters: columns rater_1, rater_2, ... of grades.csv.
+        shares: of the grades: "real", "mixed", "even", or five weights for each site.
+        texture: a micro-CT image of spongy bone whose network the bones get; drawn if not given.
+        projections: also write the views as projections/NAME.RSQ. Scans then have as many views as the scanner takes,
+            which takes twice as long.
+        jobs: number of processes.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: when there are no scans or raters, fewer than 32 pixels, or unknown shares.
+    """
+    if scans < 1 or raters < 1 or size < 32 or slices < 1:
+        raise ValueError(
+            f"{scans} scans, {raters} raters, {size} pixels and {slices} slices; expected 1, 1, 32 and 1 at least"
+        )
+    folder = Path(folder)
+    for site in SITES:
+        grade_shares(site, shares)
+    biases = np.random.default_rng([seed, 0, 5]).normal(0, BIAS, raters)
+    write = partial(_write_scan, folder, seed, size, slices, biases, shares, texture, projections)
+    if jobs > 1:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+            rows = list(pool.map(write, range(1, scans + 1), chunksize=4))
+    else:
+        rows = [write(number) for number in range(1, scans + 1)]
+    given = [f"rater_{number + 1}" for number in range(raters)]
+    for name, columns in (("grades.csv", given), (TRUTH, ["grade", "severity", "kind", "spread_mm"])):
+        columns = ["image", "site", "subject", *columns]
+        write_table(folder / name, [{key: row[key] for key in columns} for row in rows], columns)
+    return folder
 
 
-def _paint(density: np.ndarray, depth: np.ndarray, value: np.ndarray | float, pixel: float) -> None:
-    """Cover what lies inside by a value; the edge is as wide as a pixel."""
-    cover = np.clip(depth / np.float32(pixel) + np.float32(0.5), 0, 1)
-    density += cover * (np.asarray(value, np.float32) - density)
+def _one_thread() -> None:
+    """Processes side by side compute with one thread each."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _write_scan(
+    folder: Path, seed: int, size: int, slices: int, biases: np.ndarray, shares: Any,
+    texture: str | Path | None, projections: bool, number: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Write one scan; gives its row of both tables."""
+    plan = plan_scan(number, seed, shares)
+    body, course, detector, reading = np.random.default_rng([seed, number, 4]).spawn(4)
+    drawn = draw_slices(body, Limb.draw(body, plan.site, plan.person), size, slices, texture)
+    views = VIEWS if projections else VIEWS // 2
+    motion = draw_motion(course, plan.kind, plan.severity, views + 1, drawn.bone_radius)
+    photons = detector.uniform(20_000, 60_000)
+    image, integrals = acquire(detector, drawn, motion, photons, views)
+    name = f"S{number:05d}_{plan.site}"
+    stored = np.clip(np.rint(image * MU_SCALING), -(2**15), 2**15 - 1).astype(np.int16)
+    path = f"scans/{name}.ISQ"
+    write_isq(folder / path, stored, drawn.spacing, MU_SCALING, SLOPE, INTERCEPT)
+    if projections:
+        counts = np.clip(np.rint(photons * np.exp(-integrals)), 0, 2**16 - 1).astype(np.uint16)
+        write_rsq(folder / "projections" / f"{name}.RSQ", counts, angle_degrees=(views + 1) * (180.0 / views))
+    grades = read_grades(plan.severity, len(biases), reading, biases)
+    return {
+        "image": path,
+        "site": plan.site,
+        "subject": f"P{plan.person.number:05d}",
+        **{f"rater_{index}": grade for index, grade in enumerate(grades, start=1)},
+        "grade": plan.grade,
+        "severity": f"{plan.severity:.3f}",
+        "kind": plan.kind,
+        "spread_mm": f"{spread_mm(plan.severity):.4f}",
+    }

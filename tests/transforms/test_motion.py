@@ -158,11 +158,11 @@ def test_the_spread_is_that_of_points_on_a_circle():
 
 
 def test_what_does_not_fit_is_refused(image, sinogram):
-    with pytest.raises(ValueError, match="expected .C, H, W."):
+    with pytest.raises(ValueError, match=r"expected \(C, H, W\)"):
         project(image[0], half_turn(4))
     with pytest.raises(ValueError, match="5 views; expected 96"):
         move(sinogram, Motion.none(5), 1.0)
-    with pytest.raises(ValueError, match="half|180"):
+    with pytest.raises(ValueError, match="equally spaced over 180 degrees"):
         reconstruct(sinogram, np.linspace(0, 180, VIEWS))
-    with pytest.raises(ValueError, match="expected .views, 2."):
+    with pytest.raises(ValueError, match=r"expected \(views, 2\)"):
         Motion(np.zeros((3, 2)), np.zeros(4))
