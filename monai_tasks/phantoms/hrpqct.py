@@ -14,8 +14,8 @@ import numpy as np
 
 from monai_tasks.io.scanco_writer import write_isq, write_rsq
 from monai_tasks.io.tables import write_table
-from monai_tasks.phantoms.hrpqct_slices import INTERCEPT, SLOPE, VIEWS, acquire, draw_slices
 from monai_tasks.phantoms.hrpqct_bone import SITES, Limb, Person
+from monai_tasks.phantoms.hrpqct_slices import INTERCEPT, SLOPE, VIEWS, acquire, draw_slices
 from monai_tasks.transforms.motion_kinds import GRADES, KINDS, draw_motion, spread_mm
 
 # How many scans of a clinic had each grade.
