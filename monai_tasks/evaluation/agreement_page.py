@@ -115,7 +115,7 @@ def _overall(groups: list[Statistics]) -> Table:
     columns = {"metric": "Figure"} | {str(k): group["group"] or "all" for k, group in enumerate(groups)}
     counts = {str(k): f"{group['complete']} of {group['scans']} scans" for k, group in enumerate(groups)}
     rows: list[dict[str, object]] = [{"metric": "Graded by all"} | counts]
-    for name in groups[0]["metrics"]:
+    for name in (name for name in FIGURES if name in groups[0]["metrics"]):
         own = {str(k): _shown(group["metrics"][name]) for k, group in enumerate(groups)}
         rows.append({"metric": FIGURES[name].heading} | own)
     return Table(rows, columns, title="All raters")
