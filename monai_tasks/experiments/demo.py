@@ -12,11 +12,12 @@ from types import MappingProxyType
 from typing import Any
 
 from monai_tasks.catalog import Bundle, BundleError, open_bundle
-from monai_tasks.datasets import decathlon, knee_mhd, radiographs
+from monai_tasks.datasets import decathlon, hrpqct, knee_mhd, radiographs
 from monai_tasks.evaluation.by_kind import evaluate
 from monai_tasks.experiments.demo_page import Headline, sections
 from monai_tasks.inference import runner
 from monai_tasks.io.files import write_json
+from monai_tasks.phantoms.hrpqct import write_hrpqct
 from monai_tasks.phantoms.layouts import write_decathlon, write_knee_mhd
 from monai_tasks.phantoms.radiograph_archive import write_radiographs
 from monai_tasks.report.page import write_page
@@ -56,6 +57,14 @@ def _write_wrists(folder: Path, cases: int, seed: int) -> Path:
     return write_radiographs(folder, cases, seed, jobs=2)
 
 
+# Slices of half the edge, and half the channels.
+SCANS = MappingProxyType({"size": [128, 128], "channels": [8, 16, 32, 64], "learning_rate": 0.003})
+
+
+def _write_scans(folder: Path, cases: int, seed: int) -> Path:
+    return write_hrpqct(folder, cases, seed, size=128, jobs=2)
+
+
 PLANS = {
     "hippocampus_mri_segmentation": Plan(
         write=write_decathlon,
@@ -90,6 +99,15 @@ PLANS = {
         expected=0.65,
         settings=WRISTS,
         inference=("size", "widen_factor"),
+    ),
+    "hrpqct_motion_classification": Plan(
+        write=_write_scans,
+        datalist=hrpqct.datalist,
+        cases=200,
+        epochs=20,
+        expected=0.5,
+        settings=SCANS,
+        inference=("size", "channels"),
     ),
 }
 

@@ -33,7 +33,7 @@ class Headline:
 
     @classmethod
     def of(cls, bundle: Bundle, compared: Summary) -> Headline:
-        """The mean Dice over the labels, or the AUROC of the cases that the network sees.
+        """The mean Dice over the labels, the AUROC of the cases that the network sees, or the kappa of ordered classes.
 
         Args:
             bundle: whose kind decides.
@@ -41,9 +41,14 @@ class Headline:
         """
         if bundle.kind == CLASSIFICATION:
             table = compared.statistics["tables"][0]
-            about = table["metrics"]["auroc"]
+            name, metric = (
+                ("quadratic kappa", "quadratic_kappa")
+                if "ordinal" in compared.statistics
+                else ("AUROC", "auroc")
+            )
+            about = table["metrics"][metric]
             return cls(
-                f"AUROC of unseen {PLURALS[table['level']]}", about["value"], about["low"], about["high"]
+                f"{name} of unseen {PLURALS[table['level']]}", about["value"], about["low"], about["high"]
             )
         labels = list(compared.statistics["labels"].values())
         means = labels[0]["metrics"] if len(labels) == 1 else compared.statistics["mean_of_labels"]

@@ -16,7 +16,8 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_tasks.catalog import Bundle, find_bundles
-from monai_tasks.datasets import decathlon, ixi, knee_mhd, radiographs
+from monai_tasks.datasets import decathlon, hrpqct, ixi, knee_mhd, radiographs
+from monai_tasks.phantoms.hrpqct import write_hrpqct
 from monai_tasks.phantoms.knee import GRIDS, knee
 from monai_tasks.phantoms.layouts import write_decathlon, write_ixi, write_knee_mhd
 from monai_tasks.phantoms.radiograph_archive import write_radiographs
@@ -117,8 +118,27 @@ WRIST = {
     "rx_large": wrists(channels=[4] * 8),
     "rx_large_plain": wrists(channels=[4] * 3, blocks=3),
 }
+
+
+def write_scans(folder: Path) -> Path:
+    """Few and small scans, of all grades."""
+    return write_hrpqct(folder, 24, size=48, slices=9, jobs=1)
+
+
+MOTION_SMALL = {"size": [40, 40], "slices": 3, "channels": [4, 8]}
+MOTION = {
+    "": Example(
+        write_scans,
+        hrpqct.datalist,
+        "",
+        None,
+        {"max_epochs": 2, "batch_size": 4, "learning_rate": 0.01, **MOTION_SMALL},
+        MOTION_SMALL,
+    )
+}
 # By bundle, then by override config; an override without an example of its own is tried on the bundle's.
 EXAMPLES = {
+    "hrpqct_motion_classification": MOTION,
     "hippocampus_mri_segmentation": HIPPOCAMPUS,
     "knee_mri_bone_segmentation": KNEE,
     "wrist_xray_fracture_classification": WRIST,
