@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -36,7 +37,8 @@ def over_cluster(
         work: a function of a module that the workers have installed.
         tasks: taken as they are needed, so that neither this process nor the scheduler holds many.
         address: of the scheduler, such as `tcp://10.0.0.5:8786`.
-        check: is run on each worker first, and says what is wrong there, or nothing.
+        check: is run on each worker when it is first seen, and says what is wrong there, or nothing. Nothing counts
+            that was done by a worker it has not passed.
         seconds: to wait for the scheduler, and for a worker where there is none.
 
     Yields:
@@ -47,26 +49,78 @@ def over_cluster(
             scheduler or all workers go away.
     """
     try:
-        from distributed import CancelledError
+        import distributed  # noqa: F401 to say at once that it is not there
     except ImportError as cause:
         raise ClusterError(
             "distributed is not installed; expected `pip install monai_tasks[cluster]`"
         ) from cause
     with _client(address, seconds) as client:
-        _check_workers(client, address, check, seconds)
+        _wait_for_workers(client, address, seconds)
+        workers = _Workers(client, check)
         tasks, under_way = iter(tasks), {}
-        try:
-            while True:
-                for task in islice(tasks, max(0, _room(client) - len(under_way))):
-                    under_way[client.submit(work, task, pure=False, retries=RETRIES)] = task
-                if not under_way:
-                    return
+        with _reached(address):
+            room = workers.room()
+        while True:
+            ahead = list(islice(tasks, max(0, room - len(under_way))))
+            with _reached(address):
+                under_way |= {client.submit(work, task, pure=False, retries=RETRIES): task for task in ahead}
+            if not under_way:
+                return
+            with _reached(address):
                 # All that have ended by now: to ask the scheduler for its room after each would slow it down.
-                for future in _ended(client, address, list(under_way), seconds):
-                    task, error = under_way.pop(future), future.exception()
-                    yield task, error if error is not None else future.result()
-        except (CancelledError, OSError) as cause:
-            raise ClusterError(f"the scheduler at {address} went away; {AGAIN}") from cause
+                ended = _ended(client, address, list(under_way), seconds)
+                room = (
+                    workers.room()
+                )  # what a worker did that has joined meanwhile counts after its check only
+            for future in ended:
+                with _reached(address):
+                    error = future.exception()
+                    result = error if error is not None else future.result()
+                yield under_way.pop(future), result
+
+
+class _Workers:
+    """The workers of a cluster, each of which is checked when it is first seen.
+
+    Args:
+        client: of the cluster.
+        check: as for `over_cluster`.
+    """
+
+    def __init__(self, client: Client, check: Callable[[], str] | None) -> None:
+        self._client, self._check = client, check
+        self._checked: set[str] = set()
+
+    def room(self) -> int:
+        """How many tasks the cluster may hold: one for each thread, and one where it has just lost its workers.
+
+        None waits at a worker behind another one: when a worker dies, what waits there counts as if it had died of it.
+
+        Raises:
+            ClusterError: if a worker that has joined fails the check.
+        """
+        threads = self._client.nthreads()
+        new = threads.keys() - self._checked
+        if self._check is not None and new:
+            said = self._client.run(self._check, workers=sorted(new), on_error="return")
+            for worker, answer in said.items():
+                if isinstance(answer, OSError):
+                    continue  # it has gone again, or is asked once more
+                if answer:
+                    raise ClusterError(f"worker {worker}: {answer}")
+                self._checked.add(worker)
+        return max(1, sum(threads.values()))
+
+
+@contextmanager
+def _reached(address: str) -> Iterator[None]:
+    """Say that the scheduler went away where something that it was asked fails."""
+    from distributed import CancelledError
+
+    try:
+        yield
+    except (CancelledError, OSError) as cause:
+        raise ClusterError(f"the scheduler at {address} went away; {AGAIN}") from cause
 
 
 def _ended(client: Client, address: str, under_way: list[Future], seconds: float) -> list[Future]:
@@ -93,24 +147,10 @@ def _client(address: str, seconds: float) -> Client:
         ) from cause
 
 
-def _check_workers(client: Client, address: str, check: Callable[[], str] | None, seconds: float) -> None:
+def _wait_for_workers(client: Client, address: str, seconds: float) -> None:
     try:
         client.wait_for_workers(1, timeout=seconds)
     except TimeoutError as cause:
         raise ClusterError(
             f"no worker at the scheduler {address} after {seconds:.0f} s; expected one at least"
         ) from cause
-    if check is None:
-        return
-    said: dict[str, Any] = client.run(check, on_error="return")
-    for worker, answer in said.items():
-        if answer:
-            raise ClusterError(f"worker {worker}: {answer}")
-
-
-def _room(client: Client) -> int:
-    """How many tasks the cluster may hold: one for each thread, and one where it has just lost its workers.
-
-    None waits at a worker behind another one: when a worker dies, what waits there counts as if it had died of it.
-    """
-    return max(1, sum(client.nthreads().values()))

@@ -45,9 +45,10 @@ def start_worker(scheduler, plug) -> Iterator[Callable[[], subprocess.Popen]]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     started: list[subprocess.Popen] = []
 
-    def start() -> subprocess.Popen:
+    def start(bare: bool = False) -> subprocess.Popen:
+        own = environment | ({"PYTHONPATH": os.environ.get("PYTHONPATH", "")} if bare else {})
         started.append(
-            subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         )
         return started[-1]
 
@@ -78,8 +79,8 @@ def test_a_killed_worker_loses_nothing(data, plug, tmp_path, scheduler, start_wo
     }
     dead, alive = sorted(workers, key=lambda worker: worker.poll() is None)
     assert "S6" in doers[dead.pid]
-    assert "S6" in doers[alive.pid]
-    assert len(doers[alive.pid]) > 12
+    # However much each had done before: the studies go by name, in which these come last.
+    assert set(doers[alive.pid]) >= {"S6", "S8", "S9"}
     # What it did is what one process does.
     run_alone = preprocess(source, tmp_path / "alone", config=plug.config(), jobs=1, sheets=0, progress=False)
     assert run_alone.images == 48
@@ -124,6 +125,49 @@ def test_a_worker_that_cannot_do_the_work_is_named(data, plug, tmp_path, schedul
     scheduler.wait_for_workers(1, timeout=60)
     with pytest.raises(ClusterError, match=r"^worker tcp://.*: no folder here$"):
         next(over_cluster(abs, [1], scheduler.scheduler_address, check=partial(str, "no folder here")))
+
+
+@pytest.mark.parametrize(
+    ("bare", "said"), [(False, "another version"), (True, "No module named 'later_check'")]
+)
+def test_a_worker_that_joins_later_is_checked_before_its_work_counts(
+    tmp_path, plug, scheduler, start_worker, bare, said
+):
+    (plug.folder / "later_check.py").write_text(
+        "import os, pathlib\n"
+        "def check(file):\n"
+        "    path = pathlib.Path(file)\n"
+        "    path.write_text(path.read_text() if path.exists() else str(os.getpid()))\n"
+        "    return '' if path.read_text() == str(os.getpid()) else 'another version'\n"
+        "def who(seconds):\n"
+        "    import time\n"
+        "    time.sleep(seconds)\n"
+        "    return os.getpid()\n"
+    )
+    import later_check
+
+    first = start_worker()
+    scheduler.wait_for_workers(1, timeout=60)
+    check = partial(later_check.check, str(tmp_path / "first"))
+    results = over_cluster(later_check.who, itertools.repeat(0.05), scheduler.scheduler_address, check)
+    assert next(results)[1] == first.pid
+    start_worker(bare)
+    doers = {first.pid}
+    with pytest.raises(ClusterError, match=f"^worker tcp://.*: .*{said}"):
+        doers.update(doer for _, doer in results)
+    assert doers == {first.pid}
+
+
+def test_an_error_of_the_tasks_is_not_taken_for_one_of_the_scheduler(scheduler, start_worker):
+    start_worker()
+    scheduler.wait_for_workers(1, timeout=60)
+
+    def tasks() -> Iterator[int]:
+        yield 1
+        raise PermissionError("a folder that cannot be read")
+
+    with pytest.raises(PermissionError, match="a folder that cannot be read"):
+        list(over_cluster(abs, tasks(), scheduler.scheduler_address))
 
 
 def test_a_cluster_that_is_not_there_is_named(scheduler):
