@@ -24,6 +24,7 @@ ONE_HEAP = 0.7  # share at which two classes are one heap: all that the frame le
 SMALLEST_HEAP = 0.08  # of the dark pixels
 THIN = 0.45  # of the way from the background to Otsu's threshold, at least, that the body is brighter
 NOISE = 4.0  # of the background's robust deviation, likewise
+NEAR = 1e-6  # pixels, to both sides of an edge on which pixels lie
 STEEP = 3  # pixels of the reduced copy beside a frame in which its edge still shows
 
 
@@ -157,10 +158,23 @@ def _thick(mask: np.ndarray) -> np.ndarray:
     labels, count = ndimage.label(ndimage.binary_opening(mask, iterations=2))
     if count < 2:
         return labels > 0
-    half = ndimage.maximum(ndimage.distance_transform_edt(labels > 0), labels, range(1, count + 1))
-    thick = np.flatnonzero(half > THICK * max(mask.shape)) + 1
     largest = np.bincount(labels.ravel())[1:].argmax() + 1
-    return np.isin(labels, [largest, *thick])
+    least = THICK * max(mask.shape)
+    # Half the width is at most the shorter side of the box around a piece, unless the piece ends at two borders.
+    if all(
+        number == largest or min(_sides(box, mask.shape)) <= least
+        for number, box in enumerate(ndimage.find_objects(labels), 1)
+    ):
+        return labels == largest
+    half = np.zeros(count + 1)
+    np.maximum.at(half, labels.ravel(), ndimage.distance_transform_edt(labels > 0).ravel())
+    return np.isin(labels, [largest, *np.flatnonzero(half > least)])
+
+
+def _sides(box: tuple[slice, slice], shape: tuple[int, int]) -> list[float]:
+    """Height and width of a box; infinite where it reaches from one border of the image to the other."""
+    lengths = (side.stop - side.start for side in box)
+    return [length if length < whole else np.inf for length, whole in zip(lengths, shape, strict=True)]
 
 
 def _hull(mask: np.ndarray) -> np.ndarray:
@@ -272,18 +286,39 @@ def is_rectangle(mask: np.ndarray, filled: float = RECTANGLE) -> bool:
     """
     if mask.all():
         return True
-    places = np.argwhere(mask)
+    rows = np.flatnonzero(mask.any(1))
+    ends = mask[rows].argmax(1), mask.shape[1] - 1 - mask[rows, ::-1].argmax(1)
+    places = np.concatenate([np.stack([rows, side], 1) for side in ends])
     hull = places[ConvexHull(places).vertices]
     sides = np.roll(hull, -1, 0) - hull
-    grid = np.stack(np.indices(mask.shape), -1)
-    best = np.inf
+    total, best = mask.sum(), np.inf
     for angle in np.unique(np.round(np.arctan2(sides[:, 0], sides[:, 1]) % (np.pi / 2), 2)):
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         low, high = (hull @ turn.T).min(0), (hull @ turn.T).max(0)
-        if np.prod(high - low) < 1.3 * mask.sum() or np.isinf(best):
-            turned = grid @ turn.T
-            best = min(best, ((turned >= low) & (turned <= high)).all(-1).sum())
-    return bool(mask.sum() > filled * best)
+        if np.prod(high - low) < 1.3 * total or np.isinf(best):
+            best = min(best, _pixels_between(mask.shape, turn, low, high))
+    return bool(total > filled * best)
+
+
+def _pixels_between(shape: tuple[int, int], turn: np.ndarray, low: np.ndarray, high: np.ndarray) -> int:
+    """How many pixels of an image a turned rectangle holds.
+
+    Args:
+        shape: of the image.
+        turn: (2, 2), from rows and columns to the axes of the rectangle.
+        low: the least of both coordinates along these axes.
+        high: the largest.
+    """
+    rows = np.arange(shape[0])
+    left, right = np.zeros(shape[0]), np.full(shape[0], shape[1] - 1.0)
+    for (down, across), least, most in zip(turn, low - NEAR, high + NEAR, strict=True):
+        if across:
+            # Where each row enters the strip between two sides, and where it leaves it.
+            ends = np.sort([(least - down * rows) / across, (most - down * rows) / across], axis=0)
+            left, right = np.maximum(left, ends[0]), np.minimum(right, ends[1])
+        else:
+            right[(down * rows < least) | (down * rows > most)] = -1
+    return int(np.maximum(np.floor(right) - np.ceil(left) + 1, 0).sum())
 
 
 def background(pixels: np.ndarray, edge: int, field: np.ndarray, mask: np.ndarray) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from monai_tasks.radiographs.foreground import background, body, exposed_field, otsu, reduced
+from monai_tasks.radiographs.foreground import background, body, exposed_field, is_rectangle, otsu, reduced
 
 
 @pytest.fixture
@@ -82,6 +82,22 @@ def test_soft_tissue_is_body_where_bone_is_far_brighter(limb):
     bones[60:, 36:48] = bones[60:, 54:66] = True
     found = body(np.clip(ndimage.gaussian_filter(0.05 + 0.15 * mask + 0.75 * bones, 1.0), 0, 1))
     assert found[mask].mean() > 0.93
+
+
+@pytest.mark.parametrize("turn", [0, 3, 27, 45, 88])
+@pytest.mark.parametrize("missing", [0.0, 0.06, 0.14])
+def test_a_rectangle_is_one_however_it_is_turned_and_cut(turn, missing):
+    down, right = np.mgrid[:200, :160] - np.array([100, 80])[:, None, None]
+    angle = np.radians(turn)
+    along, across = (
+        np.cos(angle) * down - np.sin(angle) * right,
+        np.sin(angle) * down + np.cos(angle) * right,
+    )
+    mask = (abs(along) <= 40) & (abs(across) <= 55)
+    whole = mask.sum()
+    # A corner is missing, as a triangle.
+    mask &= (40 - along) + (55 - across) > np.sqrt(2 * missing * whole)
+    assert is_rectangle(mask) == (missing < 0.09)
 
 
 def test_otsu_is_the_threshold_that_explains_most():
