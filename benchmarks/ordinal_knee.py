@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import CacheDataset, DataLoader
+from monai.data import DataLoader, Dataset
 from monai.transforms import (
     Compose,
     LoadImaged,
@@ -88,7 +88,9 @@ def main() -> None:
     arguments = _arguments()
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    items = read_items(arguments.data, arguments.folds, arguments.seed)
+    items = [
+        _loading(arguments.size)(item) for item in read_items(arguments.data, arguments.folds, arguments.seed)
+    ]
     scores, rows = references(items), []
     for variant in VARIANTS:
         begun = time.perf_counter()
@@ -115,7 +117,7 @@ def read_items(data: Path, folds: int, seed: int) -> list[dict[str, Any]]:
         seed: of the folds.
 
     Returns:
-        Items with `image`, `label`, `soft`, `grades`, `subject` and `fold`.
+        Items with `image`, `name`, `label`, `soft`, `grades`, `subject` and `fold`.
     """
     items = []
     for row in read_table(data / "index.csv"):
@@ -126,6 +128,7 @@ def read_items(data: Path, folds: int, seed: int) -> list[dict[str, Any]]:
         items.append(
             {
                 "image": str(data / "images" / row["image"]),
+                "name": row["image"],
                 "label": consensus(grades),
                 "soft": np.eye(GRADES, dtype=np.float32)[grades].mean(0),
                 "grades": grades,
@@ -159,10 +162,9 @@ def cross_validated(
         unseen = np.array([item["fold"] == fold for item in items])
         training = [item for item, out in zip(items, unseen, strict=True) if not out]
         network = train(variant, training, arguments, seed=arguments.seed + fold)
-        rest = [item for item, out in zip(items, unseen, strict=True) if out]
+        rest = torch.stack([item["image"] for item, out in zip(items, unseen, strict=True) if out])
         with torch.inference_mode():
-            batch = torch.stack([_loading(arguments.size)(item)["image"] for item in rest])
-            shares[unseen] = network(_as_scans(batch)).softmax(1).mean(-1).double().numpy()
+            shares[unseen] = network(_as_scans(rest)).softmax(1).mean(-1).double().numpy()
     return shares
 
 
@@ -172,10 +174,8 @@ def train(
     """A trained network in evaluation mode."""
     set_determinism(seed)
     network = StandardScoreNet(SliceGrader(variant.network()))
-    chain = Compose([*_loading(arguments.size).transforms, *_augmentation()]).set_random_state(seed)
-    data = CacheDataset(items, chain, progress=False)
-    images = CacheDataset(items, _loading(arguments.size), progress=False)
-    network.set_statistics(*merged([moments(item["image"].as_tensor(), 1) for item in images]))
+    network.set_statistics(*merged([moments(item["image"].as_tensor(), 1) for item in items]))
+    data = Dataset(items, Compose(_augmentation()).set_random_state(seed))
     weights = inverse_frequency([item["label"] for item in items], GRADES, power=0.5)
     loss = ScanGradeLoss(variant.kind, GRADES, weights)
     optimizer = torch.optim.Adam(network.parameters(), weight_decay=1e-4)
@@ -240,7 +240,7 @@ def _compared(scores: Scores, first: Scores, name: str) -> dict[str, str]:
 def _write_predictions(path: Path, items: Sequence[dict[str, Any]], shares: np.ndarray) -> None:
     names = [f"probability_{grade}" for grade in range(GRADES)]
     rows = [
-        {"image": Path(item["image"]).name, "fold": item["fold"], "label": item["label"]}
+        {"image": item["name"], "fold": item["fold"], "label": item["label"]}
         | dict(zip(names, own.round(5), strict=True))
         for item, own in zip(items, shares, strict=True)
     ]
