@@ -16,10 +16,12 @@ from tqdm import tqdm
 from monai_tasks.datasets.cases import Case
 from monai_tasks.inference.engine import EXPLANATION, EXPLANATION_NOTE, IMAGE, Chains, Engine
 from monai_tasks.inference.identity import stamp
+from monai_tasks.inference.inputs import STUDIES
 from monai_tasks.inference.reasons import chain, is_out_of_memory, reason
 from monai_tasks.inference.results import DONE, FAILED, SKIPPED, ResultsTable
 from monai_tasks.inference.stream import stream
 from monai_tasks.inference.studies import StudyTally
+from monai_tasks.inference.views import read_views
 from monai_tasks.inference.writer import Writer
 from monai_tasks.io.journal import Journal
 
@@ -147,14 +149,21 @@ class Batch:
     def read(self, task: _Task, chains: Chains) -> tuple[dict[str, Any], Any]:
         with task.timed():
             paths = [str(path) for path in task.case.paths]
-            item = chains.load(paths[0] if len(paths) == 1 else paths)
-            # A reader may have taken it over from a file. A bundle may load later, and have no metadata yet.
-            getattr(item[IMAGE], "meta", {}).pop(NOTES, None)
-            source = self.writer.source(item[IMAGE])
-            item = chains.prepare(item)
-            source = self.writer.prepared(source, item[IMAGE])
-            task.note = "; ".join(getattr(item[IMAGE], "meta", {}).get(NOTES, ()))
-            return item, source
+            if self.engine.inputs != STUDIES:
+                return self._read(task, chains, paths)
+            read, without = read_views(paths, lambda own: self._read(task, chains, own))
+            task.note = "; ".join(filter(None, (without, task.note)))
+            return read
+
+    def _read(self, task: _Task, chains: Chains, paths: list[str]) -> tuple[dict[str, Any], Any]:
+        item = chains.load(paths[0] if len(paths) == 1 else paths)
+        # A reader may have taken it over from a file. A bundle may load later, and have no metadata yet.
+        getattr(item[IMAGE], "meta", {}).pop(NOTES, None)
+        source = self.writer.source(item[IMAGE])
+        item = chains.prepare(item)
+        source = self.writer.prepared(source, item[IMAGE])
+        task.note = "; ".join(getattr(item[IMAGE], "meta", {}).get(NOTES, ()))
+        return item, source
 
     def compute(
         self, task: _Task, chains: Chains, read: tuple[dict[str, Any], Any]

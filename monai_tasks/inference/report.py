@@ -84,7 +84,7 @@ def _sections(writer: Writer, rows: list[dict[str, str]], content: Mapping[str, 
         sections.append(Table(failed, columns, title="Failed cases", marked=range(len(failed))))
     if noted:
         columns = {"case": "Case", "status": "Status", "note": "Note"}
-        explained = "A step of the preprocessing was unsure of them: look at their pictures."
+        explained = "Something was amiss with them, or unsure: look at their pictures."
         marked = range(len(noted))
         sections.append(Table(noted, columns, title="Cases with a note", note=explained, marked=marked))
     good = [row for row in rows if row["status"] != FAILED]

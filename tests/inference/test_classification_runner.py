@@ -13,6 +13,8 @@ import pytest
 import torch
 from classification_bundles import level_of, probability, write_bundle, write_image
 from PIL import Image
+from radiograph_files import uid
+from radiograph_files import write as write_dicom
 
 from monai_tasks.inference.batch import Batch
 from monai_tasks.inference.configs import ConfigError
@@ -95,6 +97,60 @@ def test_all_views_of_a_study_make_one_answer(study_bundle: Path, images: Path, 
         assert len(row["input"].split(";")) == len(STUDIES[row["case"]])
     widths = {name: Image.open(tmp_path / "out" / "previews" / f"{name}.png").width for name in STUDIES}
     assert widths["most"] > 900 > widths["none"] > 600
+
+
+def test_a_study_goes_on_without_the_views_that_cannot_be_read(
+    study_bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    (images / "most" / "most_1.png").write_bytes(b"no picture")
+    write_image(images / "most" / "most_2.png", level_of(0.1), size=(31, 12))
+    for number in range(len(STUDIES["none"])):
+        (images / "none" / f"none_{number}.png").write_bytes(b"")
+    summary = _infer(study_bundle, images, tmp_path / "out", preview=True, explain="gradcam")
+    rows = {row["case"]: row for row in read_table(summary.results)}
+    assert (summary.done, summary.failed, summary.noted) == (2, 1, 1)
+    assert (rows["most"]["status"], rows["alone"]["note"]) == ("done", "")
+    assert rows["most"]["note"].startswith(
+        "without 1 of 3 views (most_1.png: a picture that cannot be decoded"
+    )
+    assert len(rows["most"]["input"].split(";")) == 3
+    assert float(rows["most"]["probability_bright"]) == pytest.approx(
+        max(STUDIES["most"][0], STUDIES["most"][2]), abs=0.01
+    )
+    reason = "none of 2 views can be read (none_0.png: an empty file (0 bytes)"
+    assert (rows["none"]["status"], rows["none"]["reason"][: len(reason)]) == ("failed", reason)
+    # As soon as the file is mended, the study is done again.
+    write_image(images / "most" / "most_1.png", level_of(0.95))
+    again = _infer(study_bundle, images, tmp_path / "out", preview=True, explain="gradcam")
+    row = _rows(again, "study")["most"]
+    assert (again.done, again.skipped, row["note"]) == (1, 1, "")
+    assert float(row["probability_bright"]) == pytest.approx(0.95, abs=0.01)
+
+
+def test_each_frame_of_a_file_is_a_row(bundle: Path, study_bundle: Path, tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 48).reshape(8, 6)
+    levels = {"a": (0.2, 0.9), "b": (0.3, 0.4)}
+    for name, values in levels.items():
+        # Pixels without a window are stretched: one of each frame stays at either end.
+        stored = np.stack([np.rint(4095 * (ramp ** (1 / value - 1))).astype(np.uint16) for value in values])
+        write_dicom(tmp_path / "images" / f"{name}.dcm", stored, StudyInstanceUID=uid(name))
+    summary = _infer(bundle, tmp_path / "images", tmp_path / "out", preview=True)
+    rows = _rows(summary, "image")
+    assert {name: row["input"] for name, row in rows.items()} == {
+        f"{name}_F{frame}": f"{tmp_path / 'images' / name}.dcm#frame={frame}"
+        for name in "ab"
+        for frame in (1, 2)
+    }
+    assert float(rows["a_F2"]["probability_bright"]) > 0.9 > 0.1 > float(rows["a_F1"]["probability_bright"])
+    study = _rows(summary, "study")["a"]
+    assert (study["input"], study["votes"]) == (f"{rows['a_F1']['input']};{rows['a_F2']['input']}", "0.5")
+    assert (tmp_path / "out" / "previews" / "b_F2.png").is_file()
+    # What changes in the file makes both new.
+    os.utime(tmp_path / "images" / "b.dcm", ns=(1, 1))
+    assert (_infer(bundle, tmp_path / "images", tmp_path / "out").skipped, summary.done) == (2, 4)
+    of_studies = read_table(_infer(study_bundle, tmp_path / "images", tmp_path / "studies").results)
+    assert [(row["case"], row["status"]) for row in of_studies] == [("a", "done"), ("b", "done")]
+    assert of_studies[0]["input"] == study["input"]
 
 
 def test_a_study_says_which_of_its_images_failed(bundle: Path, images: Path, tmp_path: Path) -> None:
