@@ -67,6 +67,21 @@ def test_a_study_called_otherwise_is_found_by_its_images(pair, studies):
     assert found["study", "majority", "a"].status == "done"
 
 
+@pytest.mark.parametrize("of_file", [True, False])
+def test_frames_are_found_by_their_file_and_by_themselves(pair, tmp_path, of_file):
+    file = tmp_path / "data" / "a.dcm"
+    frames = [f"{file}#frame={number}" for number in (1, 2)]
+    rows = [row(f"a_F{number}", 0.8, image=path, study="a") for number, path in enumerate(frames, start=1)]
+    listed = ["a.dcm"] if of_file else ["a.dcm#frame=1", "a.dcm#frame=2"]
+    test = [{"image": image, "label": 1, "subject": "p", "study": "a"} for image in listed]
+    found, _ = pair(rows, test=test)
+    images = [one for one in pair.rows if one.level == "image"]
+    assert [(one.status, one.label, one.subject) for one in images] == [("done", 1, "p")] * 2
+    # In another run they are told apart.
+    assert [one.key for one in images] == frames
+    assert found["study", "majority", "a"].status == "done"
+
+
 def test_after_a_move_names_are_enough(pair, studies):
     rows = [
         one | {"input": str(one["input"]).replace("data", "elsewhere")}
