@@ -27,6 +27,13 @@ SHOWN = 20
     help="Key of the pseudonyms; made if missing.  [default: OUTPUT.key beside the output]",
 )
 @click.option(
+    "--min-images",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Leave out studies with fewer images.",
+)
+@click.option(
     "--max-images",
     type=click.IntRange(min=1),
     default=20,
@@ -40,6 +47,7 @@ def command(
     output: Path,
     labels: Path | None,
     key: Path | None,
+    min_images: int,
     max_images: int,
     jobs: int | None,
     verbosity: int,
@@ -50,13 +58,22 @@ def command(
     technical fields are kept. Each file that is not used is in rejected.csv with the reason. Finished studies are
     skipped when the command is run again.
     """
+    if min_images > max_images:
+        raise click.UsageError(f"--min-images {min_images} with --max-images {max_images}; expected no more")
     options.start_logging(verbosity)
     with options.user_errors():
         from monai_tasks.radiographs.importing import import_archive
 
         with options.stoppable("studies"):
             summary = import_archive(
-                source, output, labels, key, max_images=max_images, jobs=jobs, progress=verbosity >= 0
+                source,
+                output,
+                labels,
+                key,
+                min_images=min_images,
+                max_images=max_images,
+                jobs=jobs,
+                progress=verbosity >= 0,
             )
     for study, reason in summary.failures[:SHOWN]:
         click.echo(f"{study}: {reason}", err=True)

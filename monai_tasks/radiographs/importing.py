@@ -36,7 +36,7 @@ from monai_tasks.radiographs.pseudonyms import Pseudonyms, key_beside, load_pseu
 
 logger = logging.getLogger(__name__)
 
-MAX_IMAGES = 20
+MIN_IMAGES, MAX_IMAGES = 1, 20
 ORIGIN_COLUMNS = ("name", "file")
 
 
@@ -86,6 +86,7 @@ def import_archive(
     labels: str | Path | None = None,
     key: str | Path | None = None,
     *,
+    min_images: int = MIN_IMAGES,
     max_images: int = MAX_IMAGES,
     jobs: int | None = None,
     progress: bool = True,
@@ -102,7 +103,8 @@ def import_archive(
         labels: a table of labels, see `monai_tasks.radiographs.labels.read_labels`. Studies that are not in it are
             imported as unlabelled and listed in `rejected.csv`. Without a table all studies are unlabelled.
         key: the key of the pseudonyms; `OUT.key` beside the output where not given, made if missing.
-        max_images: a study with more images is not used.
+        min_images: a study of which the headers promise fewer images is not used.
+        max_images: one of which they promise more is not used, either.
         jobs: how many processes; as many as cores where not given.
         progress: show progress bars where there is a terminal.
 
@@ -128,7 +130,7 @@ def import_archive(
         exclude = [path for path in (output, key, origins, labels) if path is not None]
         entries = scan(source, pseudonyms, exclude, jobs, progress)
         run = _Run(source, output, pseudonyms, journal, labels)
-        tasks = run.plan(entries, table, max_images)
+        tasks = run.plan(entries, table, (min_images, max_images))
         with tqdm(total=len(tasks), unit="study", disable=None if progress else True) as bar:
             run.bar = bar
             workers = max(1, min(jobs, len(tasks)))
@@ -168,8 +170,10 @@ class _Run:
     _used_rows: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     _stamps: dict[str, str] = field(default_factory=dict)
 
-    def plan(self, entries: Sequence[Entry], table: Mapping[str, Label], max_images: int) -> list[StudyTask]:
-        """The studies to import; all other files are rejected."""
+    def plan(
+        self, entries: Sequence[Entry], table: Mapping[str, Label], limits: tuple[int, int]
+    ) -> list[StudyTask]:
+        """The studies to import, whose numbers of images are within limits; all other files are rejected."""
         by_pseudonym = {
             self.pseudonyms(kind, study): label
             for study, label in table.items()
@@ -186,7 +190,7 @@ class _Run:
                 studies[entry.study].append(entry)
         for study, own in sorted(studies.items()):
             found = {by_pseudonym[name] for name in _names(own) if name in by_pseudonym}
-            reason = _implausible(own, max_images)
+            reason = _implausible(own, *limits)
             if len({label.label for label in found}) > 1:
                 reason = "labels that contradict each other, by study and by accession number"
             if reason:
@@ -288,13 +292,15 @@ def _names(entries: Sequence[Entry]) -> set[str]:
     return {name for entry in entries for name in (entry.study, entry.accession) if name}
 
 
-def _implausible(entries: Sequence[Entry], max_images: int) -> str:
+def _implausible(entries: Sequence[Entry], min_images: int, max_images: int) -> str:
     """Why the files of a study are no examination of one patient; empty where they may be."""
     if len({entry.patient for entry in entries} - {""}) > 1:
         return "a study of several patients"
     images = sum({entry.instance: entry.frames for entry in entries}.values())
     if images > max_images:
         return f"a study of {images} images; expected at most {max_images}"
+    if images < min_images:
+        return f"a study of {images} image{'s' if images > 1 else ''}; expected at least {min_images}"
     return ""
 
 

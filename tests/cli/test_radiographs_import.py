@@ -39,9 +39,11 @@ def test_import(folder):
     assert (again.exit_code, again.output) == (0, "")
 
 
-def test_max_images(folder):
+def test_limits_of_images(folder):
     result = run(folder / "archive", "-o", folder / "few", "--max-images", 1, "--jobs", 1)
     assert "4 a study of 2 images; expected at most 1" in result.stdout
+    result = run(folder / "archive", "-o", folder / "many", "--min-images", 2, "--jobs", 1)
+    assert "a study of 1 image; expected at least 2" in result.stdout
 
 
 def test_what_cannot_be_used_fails_with_a_sentence(folder, tmp_path):
@@ -86,6 +88,7 @@ def test_ctrl_c_says_how_to_go_on(folder, tmp_path, monkeypatch):
         ["."],
         [".", "-o", "out", "--jobs", "0"],
         [".", "-o", "out", "--max-images", "0"],
+        [".", "-o", "out", "--min-images", "3", "--max-images", "2"],
     ],
 )
 def test_wrong_usage(words, tmp_path, monkeypatch):

@@ -292,6 +292,14 @@ def test_a_study_of_too_many_images_is_left_out(tmp_path):
     assert (again.images, again.skipped) == (1, 1)
 
 
+def test_a_study_of_too_few_images_is_left_out(tmp_path):
+    image(tmp_path / "archive", "a.dcm", "a", stored=np.stack([ramp()] * 2))
+    image(tmp_path / "archive", "b.dcm", "b")
+    found = run(tmp_path / "archive", tmp_path / "data", min_images=2)
+    assert reasons(tmp_path / "data") == {"b.dcm": "a study of 1 image; expected at least 2"}
+    assert found.images == 2
+
+
 def test_copies_count_once_and_the_first_good_one_is_used(tmp_path):
     same = {"SOPInstanceUID": uid("one image")}
     for name in ("a1.dcm", "a2.dcm", "a3.dcm"):
