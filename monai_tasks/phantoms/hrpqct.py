@@ -15,7 +15,7 @@ import numpy as np
 from monai_tasks.io.scanco_writer import write_isq, write_rsq
 from monai_tasks.io.tables import write_table
 from monai_tasks.phantoms.hrpqct_bone import SITES, Limb, Person
-from monai_tasks.phantoms.hrpqct_slices import INTERCEPT, SLOPE, VIEWS, acquire, draw_slices
+from monai_tasks.phantoms.hrpqct_slices import FEWER_VIEWS, INTERCEPT, SLOPE, VIEWS, acquire, draw_slices
 from monai_tasks.transforms.motion_kinds import GRADES, KINDS, draw_motion, spread_mm
 
 # How many scans of a clinic had each grade.
@@ -23,6 +23,7 @@ REAL = {"radius": (139, 169, 233, 62, 8), "tibia": (334, 97, 42, 24, 2)}
 BOTH_SITES = 0.5  # share of pairs of scans that are of one person
 MU_SCALING = 8192
 UNSURE, BIAS = 0.36, 0.1  # standard deviations of a rater's reading, and of what the rater reads too high
+DARK = 100  # counts without radiation
 TRUTH = "truth.csv"
 
 
@@ -196,7 +197,7 @@ def _write_scan(
     plan = plan_scan(number, seed, shares)
     body, course, detector, reading = np.random.default_rng([seed, number, 4]).spawn(4)
     drawn = draw_slices(body, Limb.draw(body, plan.site, plan.person), size, slices, texture)
-    views = VIEWS if projections else VIEWS // 2
+    views = VIEWS if projections else FEWER_VIEWS
     motion = draw_motion(course, plan.kind, plan.severity, views + 1, drawn.bone_radius)
     photons = detector.uniform(20_000, 60_000)
     image, integrals = acquire(detector, drawn, motion, photons, views)
@@ -205,8 +206,7 @@ def _write_scan(
     path = f"scans/{name}.ISQ"
     write_isq(folder / path, stored, drawn.spacing, MU_SCALING, SLOPE, INTERCEPT)
     if projections:
-        counts = np.clip(np.rint(photons * np.exp(-integrals)), 0, 2**16 - 1).astype(np.uint16)
-        write_rsq(folder / "projections" / f"{name}.RSQ", counts, angle_degrees=(views + 1) * (180.0 / views))
+        _write_projections(folder / "projections" / f"{name}.RSQ", integrals, photons)
     grades = read_grades(plan.severity, len(biases), reading, biases)
     return {
         "image": path,
@@ -218,3 +218,10 @@ def _write_scan(
         "kind": plan.kind,
         "spread_mm": f"{spread_mm(plan.severity):.4f}",
     }
+
+
+def _write_projections(path: Path, integrals: np.ndarray, photons: float) -> None:
+    """Write integrals (views, rows, columns) as counts, with a frame without radiation and one without an object."""
+    counts = np.clip(np.rint(DARK + photons * np.exp(-integrals)), 0, 2**16 - 1).astype(np.uint16)
+    dark, bright = (np.full(counts.shape[1:], round(value), np.uint16) for value in (DARK, DARK + photons))
+    write_rsq(path, counts, 180.0 / (len(integrals) - 1), dark, bright)

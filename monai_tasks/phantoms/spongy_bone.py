@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy.fft import fftfreq, irfftn, rfftfreq, rfftn
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from monai_tasks.io.errors import InputError
@@ -102,13 +103,15 @@ def _micro_ct(path: str) -> tuple[np.ndarray, float]:
 def _field(
     rng: np.random.Generator, shape: tuple[int, ...], spacing: tuple[float, ...], distance: float
 ) -> np.ndarray:
-    """Random waves of about one length: mean 0, standard deviation 1."""
+    """Random waves of about one length: mean 0, standard deviation 1; opposite ends fit together."""
     noise = rng.standard_normal(shape, dtype=np.float32)
     sigma = np.array([1.0, 1.0, STRETCH]) * 0.55 * distance / np.array(spacing)
-    # What is wider than the array repeats nothing there.
-    wide = np.minimum(1.6 * sigma, np.array(shape) / 4)
-    field = gaussian_filter(noise, sigma, mode="wrap", truncate=3)
-    field /= field.std()
-    slow = gaussian_filter(noise, wide, mode="wrap", truncate=3)
-    field -= 0.8 * slow / slow.std()
+    steps = [fftfreq(shape[0]), fftfreq(shape[1]), rfftfreq(shape[2])]
+    power = sum(
+        np.square(2 * np.pi * width * step).reshape([-1 if axis == place else 1 for place in range(3)])
+        for axis, (width, step) in enumerate(zip(sigma, steps, strict=True))
+    ).astype(np.float32)
+    # A Gaussian, less one that is wider: what is slower than the waves goes.
+    band = np.exp(-0.5 * power) * (1 - 0.9 * np.exp(-1.3 * power))
+    field = irfftn(rfftn(noise) * band, s=shape)
     return (field - field.mean()) / field.std()

@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 from torch.nn.functional import grid_sample, pad
 
 ENTRIES = 6_000_000  # of a matrix at most, 48 MB
+VARIANTS = 4  # of an image: turned by 90 degrees or not, transposed or not
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,15 @@ def project(image: torch.Tensor, angles_degrees: np.ndarray, bins: int | None = 
         raise ValueError(f"image: shape {tuple(image.shape)}; expected (C, H, W)")
     shape = tuple(image.shape[1:])
     bins = max(shape) if bins is None else bins
-    pixels = np.ascontiguousarray(_array(image).reshape(len(image), -1).T)
+    folded = _Folded.of(angles_degrees, square=shape[0] == shape[1])
+    variants = folded.variants(image.detach().to("cpu", torch.float32))
+    pixels = np.ascontiguousarray(variants.reshape(-1, variants.shape[-1] * variants.shape[-2]).T)
     views = [
-        (_rays(shape, part, bins) @ pixels).reshape(len(part), bins, -1)
-        for part in _parts(angles_degrees, 2 * bins * max(shape))
+        (_rays(shape, part, bins) @ pixels).reshape(len(part), bins, len(variants), -1)
+        for part in _parts(folded.angles, 2 * bins * max(shape))
     ]
-    return torch.from_numpy(np.ascontiguousarray(np.concatenate(views).transpose(2, 0, 1)))
+    found = np.concatenate(views)[folded.which, :, folded.variant]
+    return torch.from_numpy(np.ascontiguousarray(folded.flip(found).transpose(2, 0, 1)))
 
 
 def move(
@@ -161,19 +165,69 @@ def reconstruct(sinogram: torch.Tensor, angles_degrees: np.ndarray, size: int | 
             f"{sinogram.shape[1]} views at {len(angles)} angles; expected as many, equally spaced over 180 degrees"
         )
     size = bins if size is None else size
-    filtered = _ramp_filtered(sinogram)
-    pixels = np.zeros((size * size, len(sinogram)), np.float32)
+    filtered = _ramp_filtered(sinogram.detach().to("cpu", torch.float32)).numpy().transpose(1, 2, 0)
+    folded = _Folded.of(angles, square=True)
+    views = np.zeros((len(folded.angles), bins, VARIANTS, len(sinogram)), np.float32)
+    np.add.at(views, (folded.which, slice(None), folded.variant), folded.flip(filtered))
+    views = views.reshape(len(folded.angles), bins, -1)
+    pixels = np.zeros((size * size, views.shape[-1]), np.float32)
     start = 0
-    for part in _parts(angles, 2 * size * size):
-        views = _array(filtered[:, start : start + len(part)]).reshape(len(sinogram), -1).T
-        pixels += _spread(size, part, bins) @ np.ascontiguousarray(views)
+    for part in _parts(folded.angles, 2 * size * size):
+        pixels += _spread(size, part, bins) @ views[start : start + len(part)].reshape(-1, views.shape[-1])
         start += len(part)
-    image = pixels.T.reshape(-1, size, size) * np.float32(np.pi / len(angles))
-    return torch.from_numpy(image)
+    image = _unfolded(torch.from_numpy(pixels.T.reshape(VARIANTS, -1, size, size)))
+    return image * float(np.pi / len(angles))
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().to("cpu", torch.float32).numpy()
+@dataclass(frozen=True)
+class _Folded:
+    """Angles as angles from 0 to 45 degrees of images that are turned by 90 degrees and transposed.
+
+    One matrix serves up to four views then, and most of the time goes into making matrices.
+
+    Args:
+        angles: (N,), in degrees.
+        which: (views,), the index of each view's angle among these.
+        variant: (views,), the index of its image among the variants.
+        flipped: (views,), bool, whether its rays come in the opposite order.
+    """
+
+    angles: np.ndarray
+    which: np.ndarray
+    variant: np.ndarray
+    flipped: np.ndarray
+
+    @classmethod
+    def of(cls, angles_degrees: np.ndarray, square: bool) -> _Folded:
+        angles = np.asarray(angles_degrees, np.float64)
+        if not square:
+            none = np.zeros(len(angles), int)
+            return cls(angles, np.arange(len(angles)), none, none.astype(bool))
+        turns, rest = np.divmod(angles, 180.0)
+        is_turned = rest >= 90
+        rest = rest - 90 * is_turned
+        is_transposed = rest > 45
+        # Angles that differ by less than an image shows are one.
+        rest = np.round(np.where(is_transposed, 90 - rest, rest), 6)
+        found, which = np.unique(rest, return_inverse=True)
+        return cls(found, which, 2 * is_turned + is_transposed, turns % 2 == 1)
+
+    def variants(self, image: torch.Tensor) -> np.ndarray:
+        """The images (V, C, H, W) that `variant` counts, of one (C, H, W)."""
+        if not self.variant.any():
+            return image[None].numpy()
+        turned = image.flip(1).mT
+        return torch.stack([image, image.mT, turned, turned.mT]).numpy()
+
+    def flip(self, views: np.ndarray) -> np.ndarray:
+        """Views (views, bins, C), the flipped ones the other way round."""
+        return np.where(self.flipped[:, None, None], views[:, ::-1], views)
+
+
+def _unfolded(variants: torch.Tensor) -> torch.Tensor:
+    """The sum (C, H, W) of the four variants (4, C, H, W), each turned back."""
+    as_is, transposed, turned, both = variants
+    return as_is + transposed.mT + (turned + both.mT).mT.flip(1)
 
 
 def _parts(angles: np.ndarray, entries: int) -> Iterator[np.ndarray]:
@@ -187,19 +241,21 @@ def _rays(shape: tuple[int, int], angles: np.ndarray, bins: int) -> csr_array:
 
     A ray is sampled once in each line of pixels that it crosses more than it follows, between two pixels.
     """
-    rays = np.arange(bins) - (bins - 1) / 2
+    rays = np.arange(bins, dtype=np.float32) - np.float32((bins - 1) / 2)
     steps = max(shape)
     columns = np.zeros((len(angles), bins, steps, 2), np.int32)
     weights = np.zeros((len(angles), bins, steps, 2), np.float32)
     for view, angle in enumerate(np.radians(angles)):
-        normal = np.cos(angle), np.sin(angle)
+        normal = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         # `crossed`: the axis along which samples follow each other; `between`: that of the interpolation.
         crossed = int(abs(normal[0]) >= abs(normal[1]))
         between = 1 - crossed
-        lines = np.arange(shape[crossed]) - (shape[crossed] - 1) / 2
-        place = (rays[:, None] - lines * normal[crossed]) / normal[between] + (shape[between] - 1) / 2
-        first = np.floor(place).astype(np.int32)
-        share = (place - first).astype(np.float32)
+        lines = np.arange(shape[crossed], dtype=np.float32) - np.float32((shape[crossed] - 1) / 2)
+        place = (rays[:, None] - lines * normal[crossed]) / normal[between]
+        place += np.float32((shape[between] - 1) / 2)
+        first = np.floor(place)
+        share = place - first
+        first = first.astype(np.int32)
         strides = shape[1], 1
         for side, weight in ((0, 1 - share), (1, share)):
             pixel = first + side
