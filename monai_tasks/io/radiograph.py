@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -166,19 +167,21 @@ def write_png(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
     if pixels.ndim != 2 or pixels.dtype != np.uint16 or not pixels.size:
         raise ValueError(f"pixels of shape {pixels.shape} and {pixels.dtype}; expected (H, W) and uint16")
     height, width = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         stream.write(b"\x89PNG\r\n\x1a\n")
-        for name, pieces in ((b"IHDR", [header]), (b"IDAT", _compressed(pixels)), (b"IEND", [])):
-            stream.write(struct.pack(">I", sum(map(len, pieces))) + name)
-            stream.writelines(pieces)
-            check = zlib.crc32(name)
-            for piece in pieces:
-                check = zlib.crc32(piece, check)
-            stream.write(struct.pack(">I", check))
+        _write_chunk(stream, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0))
+        for content in _compressed(pixels):
+            _write_chunk(stream, b"IDAT", content)
+        _write_chunk(stream, b"IEND", b"")
 
 
-def _compressed(pixels: np.ndarray) -> list[bytes]:
+def _write_chunk(stream: BinaryIO, name: bytes, content: bytes) -> None:
+    stream.write(struct.pack(">I", len(content)) + name)
+    stream.write(content)
+    stream.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(name))))
+
+
+def _compressed(pixels: np.ndarray) -> Iterator[bytes]:
     """The lines of a PNG: one byte that names the filter `Sub`, then what each byte has more than two before it.
 
     A strip of lines of which compression would take less than a quarter off is stored as it is: that is the noise of
@@ -186,19 +189,21 @@ def _compressed(pixels: np.ndarray) -> list[bytes]:
     smaller everywhere.
     """
     height, width = pixels.shape
-    raw = pixels.astype(">u2").view(np.uint8).reshape(height, 2 * width)
-    lines = np.empty((height, 2 * width + 1), np.uint8)
+    lines = np.empty((min(height, _STRIP), 2 * width + 1), np.uint8)
     lines[:, 0] = 1
-    lines[:, 1:3] = raw[:, :2]
-    np.subtract(raw[:, 2:], raw[:, :-2], out=lines[:, 3:])
-    pieces = [_ZLIB]
+    yield _ZLIB
+    check = zlib.adler32(b"")
     for first in range(0, height, _STRIP):
-        strip = lines[first : first + _STRIP]
+        part = pixels[first : first + _STRIP].astype(">u2", order="C").view(np.uint8)
+        strip = lines[: len(part)]
+        strip[:, 1:3] = part[:, :2]
+        np.subtract(part[:, 2:], part[:, :-2], out=strip[:, 3:])
+        check = zlib.adler32(strip, check)
         level = 1 if _share_left(strip) < _WORTH else 0
         packer = zlib.compressobj(level, wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
         end = zlib.Z_FINISH if first + _STRIP >= height else zlib.Z_SYNC_FLUSH
-        pieces += [packer.compress(strip), packer.flush(end)]
-    return [*pieces, struct.pack(">I", zlib.adler32(lines))]
+        yield packer.compress(strip) + packer.flush(end)
+    yield struct.pack(">I", check)
 
 
 def _share_left(strip: np.ndarray) -> float:

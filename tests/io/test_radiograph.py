@@ -56,6 +56,8 @@ def test_a_png_stores_noise_and_compresses_the_rest(tmp_path):
         with Image.open(path) as picture:
             np.testing.assert_array_equal(np.asarray(picture), pixels)
         sizes.append(path.stat().st_size)
+    write_png(tmp_path / "turned.png", noise.T)  # does not lie in memory line by line
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "turned.png").pixels, noise.T)
     assert noise.nbytes < sizes[0] < 1.01 * noise.nbytes
     assert sizes[1] < 0.5 * twelve_bits.nbytes
     assert sizes[2] < 0.02 * even.nbytes
