@@ -15,6 +15,7 @@ from monai_tasks.io.dicom_file import unchecked_values
 from monai_tasks.io.dicom_series import search_header
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import DICOM_SUFFIXES
+from monai_tasks.io.journal import JOURNAL
 from monai_tasks.io.radiograph import PICTURE_SUFFIXES, is_dicom_file
 from monai_tasks.io.radiograph_frames import count_frames, frame_path, split_frame
 from monai_tasks.io.radiograph_kind import no_radiograph
@@ -26,6 +27,8 @@ MOST_FRAMES = 1000
 # The table that a data set of radiographs, and each of its studies, has; see `monai_tasks.datasets.radiographs`.
 TABLE = "metadata.csv"
 TABLE_COLUMNS = {"image", "study"}
+# What the folder of an earlier `infer` holds, beside its pictures.
+OF_RESULTS = {"results.csv", JOURNAL}
 
 
 class PassedOver(NamedTuple):
@@ -97,7 +100,8 @@ def search_radiographs(inputs: Sequence[Path], exclude: Sequence[Path] = ()) -> 
     - a data set of radiographs, or a study of it: the images that its `metadata.csv` lists, also those that are
       missing, which fail when read;
     - another folder: searched with its subfolders for PNG and JPEG files, DICOM files and data sets. DICOM files
-      that hold no radiograph, such as reports, secondary captures and slices, are listed with the reason;
+      that hold no radiograph, such as reports, secondary captures and slices, are listed with the reason. Folders with
+      results of `infer` are passed over;
     - a datalist (.json), as `find_cases` takes it. An item with a list of images is a study.
 
     Each frame of a DICOM file with several is an image, whose path is that of `radiograph_frames.frame_path`; such a
@@ -195,14 +199,17 @@ def _folder(folder: Path, excluded: frozenset[str]) -> list[_Radiograph | Passed
 
 def _search(folder: Path, excluded: frozenset[str]) -> Iterator[_Radiograph | PassedOver]:
     """What is in a folder and its subfolders, sorted by path."""
-    data_set = None
+    done_with = None
     for current, paths in walk(folder, excluded):
-        if data_set is not None and current.is_relative_to(data_set):
-            continue  # its table has listed what lies here
+        if done_with is not None and current.is_relative_to(done_with):
+            continue  # a table has listed what lies here, or it is no input
         rows = _table(current / TABLE) if current / TABLE in paths else None
         if rows is not None:
-            data_set = current
+            done_with = current
             yield from _of_rows(current, rows)
+            continue
+        if current != folder and {path.name for path in paths} >= OF_RESULTS:
+            done_with = current
             continue
         for path in paths:
             if path.suffix.lower() in PICTURE_SUFFIXES or is_dicom_file(path):

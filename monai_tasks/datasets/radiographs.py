@@ -80,8 +80,8 @@ def datalist(
         fractions: shares of training, validation and test.
 
     Returns:
-        Datalist with absolute paths; `label` is 0 for not broken and 1 for broken, `subject` the patient, and
-        `study` the study. See `splits.assemble`.
+        Datalist with absolute paths; `label` is 0 for not broken and 1 for broken, `subject` the patient, or the
+        study where the table names none, and `study` the study. See `splits.assemble`.
 
     Raises:
         InputError: if the folder has no overall table, or no labelled image can be used.
@@ -90,7 +90,9 @@ def datalist(
     items, unlabelled, rejected = [], [], []
     for row in read_rows(source):
         path = source / row["image"]
-        item = {"image": str(path), "subject": row["patient"], "study": row["study"]}
+        # What a table does not tell is of its own, or all such images would count as one patient's and one study.
+        study = row["study"] or row["image"]
+        item = {"image": str(path), "subject": row["patient"] or study, "study": study}
         if not path.is_file():
             rejected.append({"subject": row["patient"], "reason": f"no file {row['image']}"})
         elif row["label"] == UNLABELLED:

@@ -188,5 +188,8 @@ def _spacing(value: object) -> tuple[float, float] | None:
     """Two positive numbers of millimetres, else nothing."""
     if not isinstance(value, Iterable) or isinstance(value, str):
         return None
-    numbers = [float(one) for one in value]
+    try:
+        numbers = [float(one) for one in value]
+    except (TypeError, ValueError):  # other text than numbers
+        return None
     return (numbers[0], numbers[1]) if len(numbers) == 2 and min(numbers) > 0 else None

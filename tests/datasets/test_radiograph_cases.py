@@ -277,6 +277,15 @@ def test_an_image_found_twice_is_one_case_and_results_are_none(tmp_path):
     assert found(tmp_path, tmp_path / "s" / "a.png", exclude=[tmp_path / "out"]) == {"a": "s"}
 
 
+def test_results_of_an_earlier_run_among_the_images_are_no_images(tmp_path):
+    png(tmp_path / "s" / "a.png")
+    png(tmp_path / "s" / "out" / "previews" / "a.png")
+    for name in ("results.csv", "journal.jsonl"):
+        (tmp_path / "s" / "out" / name).touch()
+    png(tmp_path / "s" / "pictures" / "b.png")
+    assert found(tmp_path) == {"a": "s", "b": "pictures"}
+
+
 def test_missing_input_and_empty_folder(tmp_path):
     with pytest.raises(InputError, match="no such file or folder"):
         find_radiographs([tmp_path / "none"])

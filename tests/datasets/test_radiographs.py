@@ -9,6 +9,7 @@ import pytest
 from monai_tasks.datasets import radiographs
 from monai_tasks.datasets.datalist_file import read_part
 from monai_tasks.io.errors import InputError
+from monai_tasks.io.tables import write_table
 
 
 def row(folder, patient, study, name="S1_I1", **columns):
@@ -57,6 +58,22 @@ def test_no_patient_is_in_two_parts_and_broken_studies_are_in_all(data):
     assert [item["study"] for item in found["unlabelled"]] == ["u90", "u90"]
     assert "label" not in found["unlabelled"][0]
     assert found["labels"] == {"0": "not_broken", "1": "broken"}
+
+
+def test_images_without_a_patient_or_study_are_not_taken_for_one_patient(tmp_path):
+    for number in range(10):
+        add_study(tmp_path, ("broken", "not_broken")[number % 2], "", f"a{number}", images=2)
+    rows = radiographs.write_overall(tmp_path, [])
+    write_table(
+        tmp_path / "metadata.csv",
+        [*rows[:-2], *(one | {"study": ""} for one in rows[-2:])],
+        radiographs.COLUMNS,
+    )
+    found = radiographs.datalist(tmp_path)
+    items = [item for part in ("training", "validation", "test") for item in found[part]]
+    assert len(found["test"]) > 0
+    assert len({item["subject"] for item in items}) == 9 + 2
+    assert {len(item["image"]) for item in radiographs.by_study(items)} == {1, 2}
 
 
 def test_a_missing_image_is_listed_as_rejected(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from radiograph_files import item
 
@@ -109,3 +110,11 @@ def test_values_out_of_their_lists_are_dropped():
         PixelSpacing=[0, 0.1],
     )
     assert found == RadiographHeader()
+
+
+@pytest.mark.parametrize("text", [["abc", "0.1"], ["0.1", ""]])
+def test_a_spacing_that_is_no_number_is_none(text):
+    """Such text comes out of files in which the field is damaged, and is no reason to refuse their pixels."""
+    dataset = Dataset()
+    dataset.add(DataElement("PixelSpacing", "LO", text))
+    assert header_of(dataset) == RadiographHeader()
