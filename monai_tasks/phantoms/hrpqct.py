@@ -16,7 +16,7 @@ from monai_tasks.io.scanco_writer import write_isq, write_rsq
 from monai_tasks.io.tables import write_table
 from monai_tasks.phantoms.hrpqct_bone import SITES, Limb, Person
 from monai_tasks.phantoms.hrpqct_slices import FEWER_VIEWS, INTERCEPT, SLOPE, VIEWS, acquire, draw_slices
-from monai_tasks.transforms.motion_kinds import GRADES, KINDS, draw_motion, spread_mm
+from monai_tasks.transforms.motion_kinds import GRADES, KINDS, as_grade, draw_motion, spread_mm
 
 # How many scans of a clinic had each grade.
 REAL = {"radius": (139, 169, 233, 62, 8), "tibia": (334, 97, 42, 24, 2)}
@@ -49,15 +49,6 @@ class ScanPlan:
     def grade(self) -> int:
         """The severity as a grade from 1 to 5."""
         return as_grade(self.severity)
-
-
-def as_grade(severity: float) -> int:
-    """The nearest grade from 1 to 5; halves are the higher one.
-
-    Args:
-        severity: any number.
-    """
-    return int(np.clip(np.floor(severity + 0.5), GRADES[0], GRADES[-1]))
 
 
 def grade_shares(site: str, shares: str | Mapping[str, Sequence[float]] = "mixed") -> np.ndarray:

@@ -30,6 +30,15 @@ def spread_mm(severity: float) -> float:
     return float(np.interp(severity, SEVERITIES, SPREADS_MM))
 
 
+def as_grade(severity: float) -> int:
+    """The nearest grade from 1 to 5; halves are the higher one.
+
+    Args:
+        severity: any number.
+    """
+    return int(np.clip(np.floor(severity + 0.5), GRADES[0], GRADES[-1]))
+
+
 def draw_motion(rng: Random, kind: str, severity: float, views: int, radius_mm: float) -> Motion:
     """Draw a motion of a kind and severity.
 
@@ -71,8 +80,9 @@ def drift(rng: Random, times: np.ndarray) -> np.ndarray:
 
 def twitch(rng: Random, times: np.ndarray) -> np.ndarray:
     """A jump, from which the limb comes back for the most part; as `drift`."""
-    start, rise = rng.uniform(0.1, 0.75), rng.uniform(0.002, 0.01)
-    hold, back, left = rng.uniform(0.08, 0.3), rng.uniform(0.01, 0.05), rng.uniform(0.0, 0.5)
+    hold, rise = rng.uniform(0.08, 0.3), rng.uniform(0.002, 0.01)
+    back, left = rng.uniform(0.01, 0.05), rng.uniform(0.0, 0.5)
+    start = rng.uniform(0.08, 0.8 - hold)  # early enough to come back within the scan
     jumped = np.clip((times - start) / rise, 0, 1)
     returned = 1 - np.exp(-np.clip(times - start - hold, 0, None) / back)
     return np.outer(jumped * (1 - (1 - left) * returned), _direction(rng))
