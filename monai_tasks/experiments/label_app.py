@@ -17,15 +17,24 @@ from pathlib import Path
 
 from monai_tasks.catalog import Bundle
 from monai_tasks.experiments.label_classes import SUFFIX
-from monai_tasks.experiments.label_copy import LabelError, Offer, is_kept, notes, prepare, write
+from monai_tasks.experiments.label_copy import (
+    CLASSIFICATION,
+    LabelError,
+    Offer,
+    is_kept,
+    notes,
+    prepare,
+    write,
+)
 
 APP = "monaibundle"
 MODULES = ("monailabel", "torchvision")
 # Above these, MONAI Label 0.8.5 fails in use rather than at its installation. The extra `label` repeats them.
 BELOW = {"monai": (1, 6), "numpy": (2,), "pydicom": (3,), "dicomweb-client": (0, 60), "pynetdicom": (3,)}
 INSTALL = "pip install 'monai_tasks[label]', in an environment of its own"
-FILE_PATTERNS = ("*.nii.gz", "*.nii", "*.nrrd", "*.mha", "*.mhd")
-RADIOGRAPH_PATTERNS = ("*.png", "*.jpg", "*.jpeg", "*.dcm", f"*{SUFFIX}")
+FILE_PATTERNS = ("*.nii.gz", "*.nii", "*.nrrd", "*.mha", "*.mhd", "*.isq", "*.ISQ", "*.aim", "*.AIM")
+RADIOGRAPH_PATTERNS = ("*.png", "*.jpg", "*.jpeg", "*.dcm")
+CLASS_PATTERNS = (f"*{SUFFIX}",)
 DICOM_MODALITIES = {"MR", "CT", "PT", "US", "CR", "DX"}
 DCMQI_TOOL = "itkimage2segimage"
 
@@ -120,7 +129,8 @@ def file_patterns(bundles: Sequence[Bundle]) -> tuple[str, ...]:
     """The names of the files that the bundles take from a folder, and of labels that are no images."""
     configs = [json.loads(bundle.config("inference").read_text(encoding="utf-8")) for bundle in bundles]
     kinds = {config.get("inputs", "volumes") == "volumes" for config in configs}
-    return (FILE_PATTERNS if True in kinds else ()) + (RADIOGRAPH_PATTERNS if False in kinds else ())
+    images = (FILE_PATTERNS if True in kinds else ()) + (RADIOGRAPH_PATTERNS if False in kinds else ())
+    return images + (CLASS_PATTERNS if any(bundle.kind == CLASSIFICATION for bundle in bundles) else ())
 
 
 def server_settings(

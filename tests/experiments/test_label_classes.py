@@ -106,7 +106,11 @@ def test_folders_are_searched_for_what_the_bundles_take(
     other = named("wrist_classification")
     other.config("inference").write_text('{"inputs": "studies"}')
     assert set(label_app.file_patterns([bundle])) == set(label_app.FILE_PATTERNS)
-    assert set(label_app.file_patterns([other])) == set(label_app.RADIOGRAPH_PATTERNS)
+    labels = set(label_app.CLASS_PATTERNS)
+    assert set(label_app.file_patterns([other])) == set(label_app.RADIOGRAPH_PATTERNS) | labels
+    other.config("inference").write_text('{"inputs": "volumes"}')
+    assert set(label_app.file_patterns([other])) == set(label_app.FILE_PATTERNS) | labels
+    other.config("inference").write_text('{"inputs": "studies"}')
     both = label_app.file_patterns([other, bundle])
     assert {"*.nii.gz", "*.png"} <= set(both)
     settings = label_app.server_settings(tmp_path, None, both)
