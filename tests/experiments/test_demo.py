@@ -76,6 +76,22 @@ def test_a_classification_is_judged_by_the_area_under_its_curve(name, level, tmp
     assert "evaluation/roc.png" in page
 
 
+@pytest.mark.slow
+def test_grades_are_judged_by_their_kappa(tmp_path, monkeypatch):
+    name = "hrpqct_motion_classification"
+    plan = module.PLANS[name]
+    settings = {**plan.settings, "size": [32, 32], "channels": [4, 8]}
+    monkeypatch.setitem(
+        module.PLANS, name, dataclasses.replace(plan, cases=40, epochs=1, expected=-1.0, settings=settings)
+    )
+    summary = module.demo(name, tmp_path, progress=False)
+    assert summary.failed == 0
+    assert summary.headline.name == "quadratic kappa of unseen scans"
+    table = json.loads((tmp_path / "evaluation" / "summary.json").read_text())["tables"][0]
+    assert summary.headline.value == table["metrics"]["quadratic_kappa"]["value"]
+    assert f"{summary.headline.value:.3f}" in summary.page.read_text(encoding="utf-8")
+
+
 def test_a_bundle_without_a_plan_is_refused(example_bundle, tmp_path):
     with pytest.raises(BundleError, match="no demo; expected one of: hippocampus"):
         module.demo(example_bundle, tmp_path)
