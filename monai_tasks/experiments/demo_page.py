@@ -41,15 +41,11 @@ class Headline:
         """
         if bundle.kind == CLASSIFICATION:
             table = compared.statistics["tables"][0]
-            name, metric = (
-                ("quadratic kappa", "quadratic_kappa")
-                if "ordinal" in compared.statistics
-                else ("AUROC", "auroc")
-            )
-            about = table["metrics"][metric]
-            return cls(
-                f"{name} of unseen {PLURALS[table['level']]}", about["value"], about["low"], about["high"]
-            )
+            if "ordinal" in compared.statistics:
+                name, about = "quadratic kappa of unseen scans", table["metrics"]["quadratic_kappa"]
+            else:
+                name, about = f"AUROC of unseen {PLURALS[table['level']]}", table["metrics"]["auroc"]
+            return cls(name, about["value"], about["low"], about["high"])
         labels = list(compared.statistics["labels"].values())
         means = labels[0]["metrics"] if len(labels) == 1 else compared.statistics["mean_of_labels"]
         dice = means["dice"]
