@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,16 @@ from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import check_content
 from monai_tasks.io.scanco_units import DENSITY_UNIT, Calibration
 
-# The kinds of voxels, as the files number them: 16-bit integers and 32-bit floats that lie there as they are.
-# All others are bytes, packed or not.
-_INT16 = 0x00020002
-_FLOAT32 = (0x00040004, 0x001A0004)
+# The kinds of voxels that lie in the file as they are, as files number them, and the bytes of each: signed bytes,
+# 16-bit integers and floats of the VAX. All others are bytes that are packed.
+_INT16, _FLOAT32 = 0x00020002, 0x00040004
+_VOXEL_BYTES = {0x00010001: 1, _INT16: 2, _FLOAT32: 4}
+# A packed byte stands for at most so many voxels.
+_LONGEST_RUN = 255
+
+# Files of version 030 say so and have 64-bit numbers; older ones begin with their 32-bit numbers: the size of this
+# list, then those of the header, the log, the voxels and, where there is a fifth, of associated data.
+_FAMILY, _VERSION_030 = b"AIMDATA_V", b"AIMDATA_V030   \0"
 
 # What aimio-py raises on files that are damaged or of another kind.
 _ERRORS = (RuntimeError, ValueError, MemoryError, OverflowError)
@@ -59,31 +66,30 @@ def read_aim_header(path: Path) -> AimHeader:
         InputError: if the file is missing, no AIM file, of a version that is not known, or truncated.
     """
     check_content(path, "an AIM file")
+    voxel_bytes = _check_blocks(path)
     try:
         info = py_aimio.aim_info(str(path))
     except _ERRORS as cause:
-        expected = "a complete AIM file of version 020 or 030"
-        raise InputError(path, "an AIM header that cannot be read", expected) from cause
+        raise _unreadable(path) from cause
     shape, spacing, kind = info["dimensions"], info["spacing"], info["aim_type"]
+    text = " x ".join(map(str, shape))
     if min(shape) < 1 or min(spacing) <= 0:
-        text = " x ".join(map(str, shape))
         raise InputError(path, f"a header of {text} voxels, {min(spacing):g} mm apart", "positive sizes")
-    header = AimHeader(
+    # Packed files may leave out a border on all sides, which cannot be more than all.
+    border = max(2 * max(info["offset"]) - min(shape) + 1, -min(info["offset"]))
+    least = math.prod(shape) * _VOXEL_BYTES.get(kind, 1.0 / _LONGEST_RUN)
+    if border > 0 or voxel_bytes < least:
+        found = f"{voxel_bytes} bytes of voxels"
+        raise InputError(path, found, f"{math.ceil(least)} at least for the {text} that its header tells of")
+    return AimHeader(
         shape=shape,
         spacing_mm=spacing,
         origin_mm=info["origin"],
         data_offset=info["byte_offset"],
         is_packed=kind != _INT16,
-        is_segmentation=kind not in (_INT16, *_FLOAT32),
+        is_segmentation=kind not in (_INT16, _FLOAT32),
         calibration=_calibration(py_aimio.log_to_dict(info["processing_log"])),
     )
-    end = header.data_offset + 2 * math.prod(shape)
-    size = path.stat().st_size
-    if not header.is_packed and size < end:
-        text = " x ".join(map(str, shape))
-        expected = f"{end} bytes for the {text} values that its header tells of"
-        raise InputError(path, f"a truncated file of {size} bytes", expected)
-    return header
 
 
 def decode_aim(path: Path) -> np.ndarray:
@@ -102,6 +108,35 @@ def decode_aim(path: Path) -> np.ndarray:
         return py_aimio.read_aim(str(path))[0]
     except _ERRORS as cause:
         raise InputError(path, "damaged or incomplete voxels", "a complete AIM file") from cause
+
+
+def _check_blocks(path: Path) -> int:
+    """Refuse a file whose parts do not all lie within it, which aimio-py would read beyond its end.
+
+    Returns:
+        The number of bytes of voxels.
+    """
+    size = path.stat().st_size
+    with path.open("rb", buffering=0) as stream:
+        start = stream.read(64)
+    begin, number = (len(_VERSION_030), "q") if start.startswith(_VERSION_030) else (0, "i")
+    version = start[len(_FAMILY) :][:3]
+    if not begin and start.startswith(_FAMILY) and len(version) == 3 and version.isalnum():
+        raise InputError(path, f"an AIM file of version {version.decode()}", "version 010 to 030")
+    width = struct.calcsize(number)
+    if len(start) < begin + 5 * width:
+        raise _unreadable(path)
+    length, header, log, voxels = struct.unpack_from(f"<4{number}", start, begin)
+    if length not in (4 * width, 5 * width) or min(header, log, voxels) < 0:
+        raise _unreadable(path)
+    end = begin + length + header + log + voxels
+    if size < end:
+        raise InputError(path, f"a truncated file of {size} bytes", f"{end} bytes, as its header tells")
+    return voxels
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(path, "an AIM header that cannot be read", "a complete AIM file of version 010 to 030")
 
 
 def _calibration(log: dict[str, Any]) -> Calibration:

@@ -14,7 +14,7 @@ from monai_tasks.io.scanco_units import DENSITY_UNIT, Calibration
 
 BLOCK = 512
 VERSION = b"CTDATA-HEADER_V1"
-# The patient's name lies at these bytes. They are passed over, so that it never is in memory.
+# The patient's name lies at these bytes. They are passed over, so that nothing can show it.
 NAME_BEGIN, NAME_END = 128, 168
 VALUE_BYTES = 2
 
@@ -82,7 +82,7 @@ def read_header(path: Path) -> ScancoHeader:
     x, y, z = integers(block, SHAPE, 3)
     offset = check_size(path, block, (x, y, z))
     (mu_scaling,), (projections,) = integers(block, MU_SCALING), integers(block, PROJECTIONS)
-    with path.open("rb") as stream:
+    with path.open("rb", buffering=0) as stream:
         calibration = _calibration(path, stream, offset, float(mu_scaling))
     return ScancoHeader(
         shape=(x, y, z),
