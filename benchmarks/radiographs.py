@@ -215,8 +215,8 @@ def main() -> None:
             shutil.rmtree(output)
         for jobs in chosen.jobs[1:]:
             (one, _), (more, start) = walls[chosen.jobs[0]], walls[jobs]
-            # The import starts them twice, to list files and to read them; the pipeline once.
-            ratios = one / more, one / (more - 3 * start)
+            # The import starts them once, for it lists so few files by itself; the pipeline does, too.
+            ratios = one / more, one / (more - 2 * start)
             print(f"\n{jobs} processes beside {chosen.jobs[0]}: ", end="")
             print("{:.2f}x; {:.2f}x without their start".format(*ratios))
         if chosen.ours_only:

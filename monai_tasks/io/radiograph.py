@@ -25,9 +25,10 @@ from monai_tasks.io.radiograph_shades import WHITE, shades
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG")
 _ZLIB = b"\x78\x01"  # begins a stream of the usual window
+_NONE, _SUB = 0, 1  # filters of a line of a PNG
 _STRIP = 64  # lines of a PNG that are compressed, or stored, together
 _SAMPLED = 16  # one line in so many says which
-_WORTH = 0.75  # share that is left of a strip at most, where it is compressed
+_WORTH = 0.7  # share that is left of a strip at most, where it is compressed
 # What Pillow raises on damaged bytes; anything else is a fault of the program.
 _PICTURE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error)
 
@@ -154,8 +155,8 @@ def _grey(path: Path, array: np.ndarray) -> np.ndarray:
 def write_png(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
     """Write a grey image of 16 bits, complete or not at all; nothing but the pixels is in the file.
 
-    Pillow weighs five filters for every line and takes four times as long. Here each line holds the differences
-    of neighbours, which suits radiographs, and what is mostly noise is not compressed.
+    Pillow weighs five filters for every line and takes four times as long. Here a line holds the differences of
+    neighbours, which suits radiographs; what is mostly noise is stored as it is.
 
     Args:
         path: the file.
@@ -182,33 +183,38 @@ def _write_chunk(stream: BinaryIO, name: bytes, content: bytes) -> None:
 
 
 def _compressed(pixels: np.ndarray) -> Iterator[bytes]:
-    """The lines of a PNG: one byte that names the filter `Sub`, then what each byte has more than two before it.
+    """The lines of a PNG, each with a byte before it that names its filter, in a stream of zlib's.
 
-    A strip of lines of which compression would take less than a quarter off is stored as it is: that is the noise of
+    A strip of lines of which compression would leave more than seven tenths is stored as it is: that is the noise of
     the lowest bits, on which compression spends most of its time. Pixels of 12 bits, without such noise, become far
     smaller everywhere.
     """
     height, width = pixels.shape
     lines = np.empty((min(height, _STRIP), 2 * width + 1), np.uint8)
-    lines[:, 0] = 1
-    yield _ZLIB
     check = zlib.adler32(b"")
+    yield _ZLIB
     for first in range(0, height, _STRIP):
-        part = pixels[first : first + _STRIP].astype(">u2", order="C").view(np.uint8)
-        strip = lines[: len(part)]
-        strip[:, 1:3] = part[:, :2]
-        np.subtract(part[:, 2:], part[:, :-2], out=strip[:, 3:])
+        raw = pixels[first : first + _STRIP].astype(">u2", order="C").view(np.uint8)
+        strip = lines[: len(raw)]
+        worth = _share_left(_differences(raw[len(raw) // 2 :: _SAMPLED])) < _WORTH
+        strip[:, 0] = _SUB if worth else _NONE
+        strip[:, 1:] = _differences(raw) if worth else raw
         check = zlib.adler32(strip, check)
-        level = 1 if _share_left(strip) < _WORTH else 0
-        packer = zlib.compressobj(level, wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
+        packer = zlib.compressobj(int(worth), wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
         end = zlib.Z_FINISH if first + _STRIP >= height else zlib.Z_SYNC_FLUSH
         yield packer.compress(strip) + packer.flush(end)
     yield struct.pack(">I", check)
 
 
-def _share_left(strip: np.ndarray) -> float:
-    """What share of lines is left when each byte takes as many bits as its frequency allows, by some of the lines."""
-    sample = strip[len(strip) // 2 :: _SAMPLED].ravel()
-    shares = np.bincount(sample)
-    shares = shares[shares > 0] / sample.size
+def _differences(raw: np.ndarray) -> np.ndarray:
+    """What each byte has more than the one of the pixel before it: the filter `Sub`."""
+    result = raw.copy()
+    result[:, 2:] -= raw[:, :-2]
+    return result
+
+
+def _share_left(values: np.ndarray) -> float:
+    """The share of bytes that is left when each takes as many bits as its frequency allows."""
+    shares = np.bincount(values.ravel()) / values.size
+    shares = shares[shares > 0]
     return float(-(shares * np.log2(shares)).sum() / 8)
