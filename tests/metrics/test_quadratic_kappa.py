@@ -39,3 +39,20 @@ def test_over_all_batches_of_tensors_or_of_single_values():
 def test_without_a_value_it_is_no_number():
     assert math.isnan(measured([(torch.tensor([2, 2]), torch.tensor([2, 2]))]))
     assert measured([(torch.tensor([2, 2]), torch.tensor([1, 3]))]) == 0
+    assert math.isnan(QuadraticKappa().compute())
+
+
+def test_counts_of_several_processes_add_up():
+    """As ignite's reduction adds the attribute."""
+    parts = [([0, 1, 4], [0, 2, 3]), ([3], [4])]
+    kappas = [QuadraticKappa() for _ in parts]
+    for kappa, (grades, labels) in zip(kappas, parts, strict=True):
+        kappa.update((torch.tensor(grades), torch.tensor(labels)))
+    kappas[0]._counts += kappas[1]._counts
+    assert kappas[0].compute() == pytest.approx(restated([0, 1, 4, 3], [0, 2, 3, 4]))
+
+
+def test_a_grade_that_there_is_not_is_refused():
+    kappa = QuadraticKappa(num_classes=3)
+    with pytest.raises(ValueError, match=r"grades \[3\]; expected 0 to 2"):
+        kappa.update((torch.tensor([3]), torch.tensor([1])))
