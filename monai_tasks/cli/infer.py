@@ -59,9 +59,9 @@ def command(
     A segmentation gives label maps and volumes; a classification gives probabilities and decisions, of a radiograph
     and of its study.
 
-    INPUT is an image file (NIfTI, MHA, MHD, NRRD; a radiograph is PNG, JPEG or DICOM), a folder with a DICOM series or
-    study, a folder to search, a data set of radiographs, or a datalist. Finished cases are skipped when the command
-    is run again. A case that fails is listed with its reason, and the others go on; the exit status is then 1.
+    INPUT is an image file (NIfTI, MHA, MHD, NRRD, ISQ, AIM; a radiograph is PNG, JPEG or DICOM), a folder with a DICOM
+    series or study, a folder to search, a data set of radiographs, or a datalist. Finished cases are skipped when the
+    command is run again. A case that fails is listed with its reason, and the others go on; the exit status is then 1.
     """
     options.start_logging(verbosity)
     if verbosity < 1:

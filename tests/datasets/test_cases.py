@@ -46,13 +46,16 @@ def test_folders_are_searched_by_suffix(tmp_path):
         "sub/c.mhd",
         "sub/c.raw",
         "sub/d.nrrd",
+        "sub/C0000001.ISQ;1",
+        "sub/e.AIM",
+        "sub/f.RSQ",
         "notes.txt",
         "dataset.json",
         ".hidden.nii",
         "._a.nii.gz",
         ".folder/x.nii",
     )
-    assert names(find_cases([tmp_path])) == ["z", "c", "d", "a"]
+    assert names(find_cases([tmp_path])) == ["z", "C0000001", "c", "d", "e", "a"]
 
 
 def test_found_twice_is_one_case(tmp_path, monkeypatch):

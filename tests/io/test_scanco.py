@@ -178,6 +178,9 @@ def test_aim_has_the_values_of_the_isq(tmp_path, isq, array, unit):
     py_aimio.write_aim(str(tmp_path / "a.AIM"), np.ascontiguousarray(array.T), meta)
     aim, scan = open_scanco(tmp_path / "a.AIM", unit), open_scanco(isq, unit)
     np.testing.assert_array_equal(aim.read([4, 0]), scan.read([4, 0]))
+    if unit != "attenuation":
+        theirs, _ = py_aimio.read_aim(str(tmp_path / "a.AIM"), density=unit == "density", hu=unit == "hu")
+        np.testing.assert_allclose(aim.read(range(6)).T, theirs, rtol=1e-6, atol=2e-3)
     np.testing.assert_allclose(aim.affine[:3, :3], scan.affine[:3, :3], atol=1e-7)
     np.testing.assert_allclose(aim.affine[:3, 3], (-0.61, -1.22, 2.46), atol=1e-5)
     assert NAME not in repr(aim)
