@@ -179,9 +179,9 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("wrist_networks_out"))
-    parser.add_argument("--studies", type=int, default=1200, help="generated studies of each kind")
-    parser.add_argument("--unseen", type=int, default=120, help="generated studies without metalwork")
-    parser.add_argument("--epochs", type=int, default=22)
+    parser.add_argument("--studies", type=int, default=2000, help="generated studies of each kind")
+    parser.add_argument("--unseen", type=int, default=150, help="generated studies without metalwork")
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 171), help="rows and columns of an image")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="processes that draw")
