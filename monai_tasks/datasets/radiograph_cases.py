@@ -24,6 +24,8 @@ from monai_tasks.io.tables import read_table
 FORMATS = "PNG, JPEG or DICOM"
 # A file with more frames is no study's few views, but a film or a volume: it is one case, which fails when read.
 MOST_FRAMES = 1000
+# Of files whose study nothing but their folder tells: a folder with more of them holds many patients, and is no study.
+MOST_OF_FOLDER = 20
 # The table that a data set of radiographs, and each of its studies, has; see `monai_tasks.datasets.radiographs`.
 TABLE = "metadata.csv"
 TABLE_COLUMNS = {"image", "study"}
@@ -108,7 +110,8 @@ def search_radiographs(inputs: Sequence[Path], exclude: Sequence[Path] = ()) -> 
     path may be an input, too.
 
     Images belong together by the `study` of a datalist's item or of a table; else by the study that a DICOM header
-    names; else, where they lie in a folder below the one that was searched, by that folder. An image without any
+    names; else, where they lie in a folder below the one that was searched, by that folder, unless it holds more than
+    `MOST_OF_FOLDER` of them. An image without any
     of these is a study of its own. A study that a header names is called by the folder that holds all of it, with a
     number where that holds several, or by its only file. Nothing in a name is from a header.
 
@@ -133,7 +136,7 @@ def search_radiographs(inputs: Sequence[Path], exclude: Sequence[Path] = ()) -> 
                 passed_over.setdefault(os.path.abspath(found.file), found)
             else:
                 images.setdefault(os.path.abspath(found.image), found)
-    radiographs = list(images.values())
+    radiographs = list(_without_crowds(list(images.values())))
     names = unique_names([Found(one.image, one.stem, one.path.parent) for one in radiographs])
     studies = _study_names(radiographs)
     cases = [
@@ -278,6 +281,16 @@ def _header(path: Path) -> Any:
         return search_header(path)
     except InputError:
         return {}
+
+
+def _without_crowds(radiographs: Sequence[_Radiograph]) -> Iterator[_Radiograph]:
+    """Make each image a study of its own where its folder holds too many to be one."""
+    files: dict[_Study, set[Path]] = defaultdict(set)
+    for one in radiographs:
+        files[one.study].add(one.path)
+    for one in radiographs:
+        is_crowd = one.study.key[0] == "folder" and len(files[one.study]) > MOST_OF_FOLDER
+        yield one._replace(study=_alone(one.path)) if is_crowd else one
 
 
 def _of_folder(folder: Path) -> _Study:

@@ -69,6 +69,19 @@ def test_pictures_belong_together_by_their_folder_below_the_searched_one(tmp_pat
     assert found(tmp_path / "s1") == {"a": "a", "b": "b"}
 
 
+def test_a_folder_of_many_pictures_is_no_study(tmp_path, radiograph):
+    for number in range(21):
+        png(tmp_path / "many" / f"m{number}.png")
+        radiograph(tmp_path / "told" / f"t{number}.dcm", "1.2.77")
+        if number < 20:
+            png(tmp_path / "few" / f"f{number}.png")
+    studies = found(tmp_path)
+    assert {name: study for name, study in studies.items() if name[0] == "m"} == {
+        f"m{number}": f"m{number}" for number in range(21)
+    }
+    assert {study for name, study in studies.items() if name[0] != "m"} == {"few", "told"}
+
+
 def test_a_header_tells_studies_apart_and_names_none(tmp_path, radiograph):
     radiograph(tmp_path / "one" / "pa" / "a.dcm", "1.2.77", PatientName="Kept^Not")
     radiograph(tmp_path / "one" / "lateral" / "b.dcm", "1.2.77")
