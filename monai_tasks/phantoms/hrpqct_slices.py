@@ -56,11 +56,11 @@ def draw_slices(
         texture: a micro-CT image of spongy bone; its network is drawn if not given.
     """
     place, network, soft = rng.spawn(3)
-    field = 2.12 * limb.reach
+    field = 2.18 * limb.reach
     pixel = field / size
     spacing = pixel, pixel, LENGTH / slices
     angle = place.normal(0, 0.25) + (np.pi if place.random() < 0.5 else 0)
-    off = place.uniform(-0.025, 0.025, 2) * field
+    off = place.uniform(-0.02, 0.02, 2) * field
     along, across = np.meshgrid(*[(np.arange(size) - (size - 1) / 2) * pixel] * 2, indexing="ij")
     along, across = along - off[0], across - off[1]
     u = (np.cos(angle) * along + np.sin(angle) * across + limb.flesh.centre[0]).ravel()

@@ -82,17 +82,17 @@ def test_pairs_are_the_two_sites_of_one_person():
 @pytest.mark.parametrize("site", REAL)
 def test_grades_occur_as_often_as_asked_for(site):
     for shares in ("real", "mixed", "even", {"radius": (0, 1, 0, 0, 3), "tibia": (2, 2, 0, 0, 0)}):
-        plans = (plan_scan(number, 1, shares) for number in range(1, 2001))
+        plans = (plan_scan(number, 1, shares) for number in range(1, 1201))
         grades = [plan.grade for plan in plans if plan.site == site]
         found = np.bincount(grades, minlength=6)[1:] / len(grades)
-        np.testing.assert_allclose(found, grade_shares(site, shares), atol=0.05)
+        np.testing.assert_allclose(found, grade_shares(site, shares), atol=0.06)
     assert grade_shares(site, "real")[0] == REAL[site][0] / sum(REAL[site])
 
 
 def test_raters_agree_about_as_often_as_in_a_clinic():
     rng = np.random.default_rng(0)
     biases = rng.normal(0, BIAS, 3)
-    plans = [plan_scan(number, 2, "real") for number in range(1, 3001)]
+    plans = [plan_scan(number, 2, "real") for number in range(1, 2001)]
     grades = np.array([read_grades(plan.severity, 3, rng, biases) for plan in plans])
     agreed = (grades == grades[:, :1]).all(1)
     share = {site: agreed[[plan.site == site for plan in plans]].mean() for site in REAL}
