@@ -30,6 +30,11 @@ class Scan(ABC):
     affine: np.ndarray
     unit: str
 
+    @property
+    def dtype(self) -> np.dtype:
+        """What `read` gives; MONAI Label asks for it wherever there is a shape."""
+        return np.dtype(np.float32)
+
     def read(self, indices: Iterable[int]) -> np.ndarray:
         """Read slices.
 
