@@ -72,7 +72,8 @@ def draw(
         raise ValueError(f"{path}: {len(captions)} captions; expected one for each of {len(planes)} planes")
     panels = [_panel(plane) for plane in planes]
     for panel, caption in zip(panels, captions, strict=False):
-        _write_into(panel, caption)
+        if caption:
+            _write_into(panel, caption)
     rows = [panels[start : start + COLUMNS] for start in range(0, len(panels), COLUMNS)]
     names = GAP + max((round(_font().getlength(name)) for name in probabilities), default=0)
     texts = [names + BAR + 8 * GAP, *(GAP + round(_font().getlength(line)) for line in lines)]

@@ -71,3 +71,18 @@ def test_slices_go_from_the_first_to_the_last() -> None:
 def test_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no plane to draw"):
         draw(views(np.full((2, 1, 4, 4), np.nan, np.float32)), {"x": 1.0}, [], tmp_path / "a.png")
+
+
+def test_captions_are_written_into_their_planes(tmp_path):
+    planes = [np.ones((30, 40)), np.ones((30, 40))]
+    draw(planes, {"a": 1.0}, [], tmp_path / "plain.png")
+    draw(planes, {"a": 1.0}, [], tmp_path / "named.png", captions=["slice 3: grade 1", ""])
+    plain, named = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("plain", "named"))
+    changed = np.argwhere((plain != named).any(-1))
+    assert len(changed) > 100
+    # In the upper left corner of the first plane.
+    assert changed[:, 0].max() < 50
+    assert changed[:, 1].max() < 200
+    with pytest.raises(ValueError, match="1 captions; expected one for each of 2 planes"):
+        draw(planes, {"a": 1.0}, [], tmp_path / "none.png", captions=["one"])
+    assert not (tmp_path / "none.png").exists()
