@@ -157,6 +157,8 @@ def _lines(statistics: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: {_figure('AUROC', auroc)}; {_figure('accuracy', metrics['accuracy'])}"
     for own in statistics.get("comparison", ()):
         pair = f"{own['rule'].replace('_', ' ')} less {own['other_rule'].replace('_', ' ')}".strip()
+        if "ordinal" in statistics:  # both runs have the one rule
+            pair = own["rule"]
         about = f"{own['level']}, {pair}" if own["rule"] else own["level"]
         metric = own["metric"].removeprefix("macro_").replace("auroc", "AUROC").replace("_", " ")
         yield f"difference, {about}: {_figure(metric, own, 'difference')}"

@@ -55,6 +55,39 @@ def test_figures_counts_and_the_page_are_printed(run, tmp_path):
     assert run("-q").stdout == ""
 
 
+def test_of_ordered_classes_grade_and_decision_are_printed(tmp_path, monkeypatch):
+    monkeypatch.setattr("monai_tasks.evaluation.curves.save", lambda figure, path: None)
+    classes = ("g1", "g2", "g3")
+    bundle = write_bundle(tmp_path / "motion_classification", classes)
+    (bundle / "configs" / "inference.json").write_text('{"ordinal": true, "rescan_from": 2}')
+    said = {"a": (0, "keep"), "b": (1, "keep"), "c": (2, "scan_again"), "d": (1, "scan_again")}
+    rows = [
+        row(name, [float(k == grade) for k in range(3)], decision=decision, classes=classes)
+        for name, (grade, decision) in said.items()
+    ]
+    write_results(tmp_path / "out", rows, classes)
+    truth = {"a": 0, "b": 1, "c": 2, "d": 2}
+    write_datalist(tmp_path, test=[{"image": f"{n}.png", "label": k, "subject": n} for n, k in truth.items()])
+    words = [
+        "--predictions",
+        tmp_path / "out",
+        "--references",
+        tmp_path / "datalist.json",
+        "-o",
+        tmp_path / "r",
+    ]
+    words += ["--compare", tmp_path / "out"]
+    result = CliRunner().invoke(main, ["evaluate", str(bundle), *map(str, words)])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("image: quadratic kappa 0.8")
+    assert "; mean absolute error 0.250, 95 % interval " in lines[0]
+    assert lines[1].startswith("image, decision: sensitivity 1.000")
+    assert "; specificity 1.000" in lines[1]
+    assert lines[2].startswith("difference, image: quadratic kappa 0.000")
+    assert any(line.startswith("difference, image, decision: sensitivity 0.000") for line in lines)
+
+
 def test_the_threshold_and_the_difference_are_printed(run, tmp_path):
     result = run("--choose-threshold", "youden")
     assert result.exit_code == 0, result.output
