@@ -1,21 +1,31 @@
 """How far explanations of a trained network point at fractures that are known, on generated wrists.
 
-For each image that shows its fracture, or each study with such an image, relevance and Grad-CAM are taken, and the
-share of what is positive that lies in the box of the fracture is divided by the box's share of the area: 1 is chance.
-The box goes through the bundle's own preprocessing, as an image of its own. Three figures stand beside each other:
-chance over the image; chance over the body, which asks more, as much of an image is background; and, as a control, the
-same explanation in the box of another patient. What is above 1 there comes from pointing at wrists, not at fractures.
+For each image that shows its fracture, or each study with such an image, relevance and Grad-CAM are compared with the
+box of the fracture, which goes through the bundle's own preprocessing, as an image of its own:
+
+- times chance: the share of what is positive that lies in the box, divided by the box's share of the area. 1 is chance;
+  over the image, and over the body, which asks more, as much of an image is background. Also with the box widened,
+  as a fracture is seen at its edges, too, and, as a control, with the box of another patient over this body: what
+  is above 1 there comes from pointing at where wrists break, not at this fracture. Medians.
+- ranked: how often a pixel of the box has a higher value than one of the rest of the body. 0.5 is chance. Means.
+- pointing: how often the highest value of the image lies in the widened box; chance is the box's share of the body.
+
 Intervals are bootstrapped over patients.
 
     python benchmarks/relevance.py --weights model.pt --data FOLDER
     python benchmarks/relevance.py --bundle wrist_xray_fracture_study_classification --weights model.pt
 
-Without a folder that `write_radiographs` wrote, one is generated with a seed that no training run here uses.
+Without a folder that `write_radiographs` wrote, one is generated with a seed that no training run here uses. Ways of
+explaining are chosen on one set of studies and measured on another:
+
+    python benchmarks/relevance.py --weights model.pt --data FOLDER --datalist FILE --part validation \\
+        --late 0 0.25 0.5 1 --coarsest 24 48
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -31,8 +41,10 @@ from monai_tasks.catalog import open_bundle
 from monai_tasks.datasets.radiographs import CLASSES
 from monai_tasks.evaluation.subject_bootstrap import draws, percentile_interval
 from monai_tasks.explain.explainers import NAMES, explainer
-from monai_tasks.explain.measure import times_chance
+from monai_tasks.explain.grad_cam import GradientMap
+from monai_tasks.explain.measure import points_at, ranked_higher, times_chance, widened
 from monai_tasks.explain.picture import draw
+from monai_tasks.explain.relevance import Relevance
 from monai_tasks.inference.engine import IMAGE, Engine, resolve_device
 from monai_tasks.inference.inputs import STUDIES
 from monai_tasks.io.radiograph import read_radiograph, write_png
@@ -42,12 +54,16 @@ from monai_tasks.radiographs.foreground import body, reduced
 
 BOX = ("rows0", "rows1", "cols0", "cols1")
 WHITE = 65535
-FIGURES = ("image", "body", "another patient's box")
+FACTORS = ("image", "body", "body, box widened", "body, another's box")
+FIGURES = (*FACTORS, "ranked", "pointing", "its chance")
+CHANCE = dict.fromkeys(FACTORS, 1.0) | {"ranked": 0.5}
+NEAR = 1 / 64  # of the longer side: how far a box is widened
+Explain = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass
 class Case:
-    """A preprocessed image or study with the region of its fracture and the body, all of one shape."""
+    """A preprocessed image or study with the box of its fracture and the body, all of one shape."""
 
     name: str
     patient: str
@@ -56,13 +72,17 @@ class Case:
     body: np.ndarray
 
 
-def read_cases(folder: Path, by_study: bool, prepare: Compose, limit: int | None) -> list[Case]:
-    """The broken cases of a data set that show the fracture, in its order."""
-    patients = {row["image"]: row["patient"] for row in read_table(folder / "metadata.csv")}
+def read_cases(
+    folder: Path, by_study: bool, prepare: Compose, limit: int | None, patients: set[str] | None = None
+) -> list[Case]:
+    """The broken cases of a data set that show the fracture, in its order; those of some patients, where given."""
+    patient_of = {row["image"]: row["patient"] for row in read_table(folder / "metadata.csv")}
     groups: dict[str, list[dict[str, str]]] = {}
     for row in read_table(folder / TRUTH):
-        name = str(Path(row["image"]).parent) if by_study else row["image"]
-        groups.setdefault(name, []).append({**row, "patient": patients[row["image"]]})
+        patient = patient_of[row["image"]]
+        if patients is None or patient in patients:
+            name = str(Path(row["image"]).parent) if by_study else row["image"]
+            groups.setdefault(name, []).append({**row, "patient": patient})
     shown = [(name, rows) for name, rows in groups.items() if any(row["rows0"] for row in rows)][:limit]
     with tempfile.TemporaryDirectory() as scratch:
         return [read_case(name, folder, rows, by_study, prepare, Path(scratch)) for name, rows in shown]
@@ -105,12 +125,18 @@ def on_body(view: np.ndarray) -> np.ndarray:
 
 
 def figures(explanation: np.ndarray, case: Case, other: Case | None) -> list[float]:
-    """The values of `FIGURES` of one explanation."""
-    seen = case.region & case.body
+    """The values of `FIGURES` of one explanation; NaN where there is none."""
+    near = widened(case.region, NEAR * max(case.region.shape))
+    there = (case.region & case.body).any()
+    elsewhere = other is not None and (other.region & case.body).any()
     return [
         times_chance(explanation, case.region),
-        times_chance(explanation, case.region, case.body) if seen.any() else float("nan"),
-        times_chance(explanation, other.region) if other else float("nan"),
+        times_chance(explanation, case.region, case.body) if there else np.nan,
+        times_chance(explanation, near, case.body) if there else np.nan,
+        times_chance(explanation, other.region, case.body) if elsewhere else np.nan,
+        ranked_higher(explanation, case.region, case.body) if there else np.nan,
+        float(points_at(explanation, near)) if there else np.nan,
+        (near & case.body).sum() / case.body.sum() if there else np.nan,
     ]
 
 
@@ -120,25 +146,29 @@ def other_patient(case: Case, cases: Sequence[Case]) -> Case | None:
     return next((other for other in others if other.region.shape == case.region.shape), None)
 
 
-def print_rows(name: str, values: np.ndarray, patients: np.ndarray, seconds: Sequence[float]) -> None:
-    """Median with its interval, and how many cases are above chance."""
+def print_rows(title: str, values: np.ndarray, patients: np.ndarray) -> None:
+    """Each figure with its interval, and how many cases are above chance."""
+    print(title)
     for figure, column in zip(FIGURES, values.T, strict=True):
         known = np.isfinite(column)
         if not known.any():
-            print(f"{name:<11}{figure:<23}{0:>6}")
+            print(f"  {figure:<22}{0:>6}")
             continue
-        low, high = interval_of_median(column[known], patients[known])
-        middle, above = np.median(column[known]), (column[known] > 1).mean()
-        interval = f"{low:.2f} to {high:.2f}"
-        print(f"{name:<11}{figure:<23}{known.sum():>6}{middle:>9.2f}{interval:>18}{above:>11.0%}")
-    print(f"{'':<11}{statistics.median(seconds):.2f} s a case\n")
+        statistic = np.median if figure in FACTORS else np.mean
+        low, high = interval(column[known], patients[known], statistic)
+        above = f"{(column[known] > CHANCE[figure]).mean():>11.0%}" if figure in CHANCE else ""
+        spread = f"{low:.2f} to {high:.2f}"
+        print(f"  {figure:<22}{known.sum():>6}{statistic(column[known]):>9.2f}{spread:>18}{above}")
+    print(flush=True)
 
 
-def interval_of_median(values: np.ndarray, patients: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of a median by the percentile bootstrap over patients, whose images go together."""
+def interval(
+    values: np.ndarray, patients: np.ndarray, statistic: Callable[[np.ndarray], float]
+) -> tuple[float, float]:
+    """The 95 % interval by the percentile bootstrap over patients, whose images go together."""
     names, subjects = np.unique(patients, return_inverse=True)
     resampled = [
-        np.median(np.repeat(values, counts[subjects].astype(int)))
+        statistic(np.repeat(values, counts[subjects].astype(int)))
         for batch in draws(len(names), len(values))
         for counts in batch
     ]
@@ -146,9 +176,15 @@ def interval_of_median(values: np.ndarray, patients: np.ndarray) -> tuple[float,
     return low, high
 
 
-def measure(name: str, engine: Engine, cases: Sequence[Case], pictures: Path | None, shown: int) -> None:
-    """Print how one explainer does, and draw the first cases."""
-    explain: Callable[[torch.Tensor], torch.Tensor] = explainer(name, engine.network)
+def measure(
+    name: str,
+    explain: Explain,
+    cases: Sequence[Case],
+    called: np.ndarray,
+    pictures: Path | None,
+    shown: int,
+) -> None:
+    """Print how one explainer does on all cases and on those that are called broken; draw the first cases."""
     values, seconds = [], []
     for number, case in enumerate(cases):
         begun = time.perf_counter()
@@ -156,11 +192,35 @@ def measure(name: str, engine: Engine, cases: Sequence[Case], pictures: Path | N
         seconds.append(time.perf_counter() - begun)
         values.append(figures(explanation, case, other_patient(case, [*cases[number:], *cases[:number]])))
         if pictures is not None and number < shown:
-            file = f"{case.name.replace('/', '_').removesuffix('.png')}_{name}.png"
-            draw(
-                case.image, explanation, pictures / file, f"{case.name}: {name}, {values[-1][0]:.1f} x chance"
-            )
-    print_rows(name, np.array(values), np.array([case.patient for case in cases]), seconds)
+            file = f"{case.name.replace('/', '_').removesuffix('.png')}_{name.replace(' ', '_')}.png"
+            caption = f"{case.name}: {name}, {values[-1][1]:.1f} x chance over the body"
+            draw(framed(case), explanation, pictures / file, caption)
+    table, patients = np.array(values), np.array([case.patient for case in cases])
+    print_rows(f"{name}, {statistics.median(seconds):.2f} s a case", table, patients)
+    if called.any():
+        print_rows(f"{name}, called broken", table[called], patients[called])
+
+
+def framed(case: Case) -> np.ndarray:
+    """The image with the edge of the box in white."""
+    edge = widened(case.region, 1) & ~case.region
+    return np.where(edge, np.float32(1), case.image.numpy())
+
+
+def explainers(
+    network: torch.nn.Module, late: Sequence[float], coarsest: Sequence[float]
+) -> dict[str, Explain]:
+    """The explainers that `infer` has, or the variants that are asked for, by name."""
+    chosen: dict[str, Explain] = {f"relevance, late {share:g}": Relevance(network, share) for share in late}
+    chosen |= {f"gradcam, coarsest {pixels:g}": GradientMap(network, pixels) for pixels in coarsest}
+    return chosen or {name: explainer(name, network) for name in NAMES}
+
+
+def called_broken(engine: Engine, cases: Sequence[Case]) -> np.ndarray:
+    """Which cases the network calls broken at its operating point (N,)."""
+    with torch.inference_mode():
+        logits = torch.cat([engine.network(case.image[None].to(engine.device)).cpu() for case in cases])
+    return logits.softmax(1)[:, CLASSES.index("broken")].numpy() >= engine.operating_point.threshold
 
 
 def main() -> None:
@@ -171,7 +231,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder that write_radiographs wrote, with truth.csv")
     parser.add_argument("--studies", type=int, default=150, help="generated where no folder is given")
     parser.add_argument("--seed", type=int, default=90210, help="of these")
+    parser.add_argument("--datalist", type=Path, help="take only patients of a part of this datalist")
+    parser.add_argument("--part", default="validation", help="of the datalist")
     parser.add_argument("--limit", type=int, help="cases at most")
+    parser.add_argument("--late", type=float, nargs="*", default=[], help="variants of relevance")
+    parser.add_argument("--coarsest", type=float, nargs="*", default=[], help="variants of Grad-CAM")
     parser.add_argument("--pictures", type=Path, help="a folder to draw the first cases to")
     parser.add_argument("--shown", type=int, default=8, help="how many cases are drawn")
     parser.add_argument("--device", default="cpu")
@@ -182,20 +246,22 @@ def main() -> None:
     weights = options.weights or bundle.root / "models" / "model.pt"
     engine = Engine(bundle, weights, resolve_device(options.device), options.configs)
     by_study = engine.inputs == STUDIES
+    patients = None
+    if options.datalist is not None:
+        patients = {item["subject"] for item in json.loads(options.datalist.read_text())[options.part]}
     with tempfile.TemporaryDirectory() as generated:
         data = options.data or write_radiographs(generated, options.studies, options.seed)
-        cases = read_cases(data, by_study, engine.chains.preprocessing, options.limit)
+        cases = read_cases(data, by_study, engine.chains.preprocessing, options.limit, patients)
     if not cases:
         raise SystemExit(f"{data}: no case shows a fracture; expected some, see --studies")
-    with torch.inference_mode():
-        logits = torch.cat([engine.network(case.image[None].to(engine.device)).cpu() for case in cases])
-    found = (logits.argmax(1) == CLASSES.index("broken")).float().mean()
-    print(f"{bundle.name}: {len(cases)} cases that show their fracture, {found:.0%} predicted broken")
-    share = statistics.median(case.region.mean() for case in cases)
-    print(f"a box takes {share:.1%} of the area (median), so that no median is much above {1 / share:.0f}\n")
-    print(f"{'':<11}{'chance over':<23}{'cases':>6}{'median':>9}{'95 % interval':>18}{'above 1':>11}")
-    for name in NAMES:
-        measure(name, engine, cases, options.pictures, options.shown)
+    called = called_broken(engine, cases)
+    print(f"{bundle.name}: {len(cases)} cases that show their fracture, {called.mean():.0%} called broken")
+    share = statistics.median((case.region & case.body).sum() / case.body.sum() for case in cases)
+    print(f"a box takes {share:.1%} of the body (median), so that no median is much above {1 / share:.0f}")
+    print(f"it is widened by {NEAR * max(cases[0].region.shape):.0f} pixels\n")
+    print(f"{'':<24}{'cases':>6}{'value':>9}{'95 % interval':>18}{'above chance':>14}")
+    for name, explain in explainers(engine.network, options.late, options.coarsest).items():
+        measure(name, explain, cases, called, options.pictures, options.shown)
 
 
 if __name__ == "__main__":

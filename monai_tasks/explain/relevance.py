@@ -29,14 +29,13 @@ class ConservationWarning(UserWarning):
 class Relevance:
     """Layer-wise relevance propagation [Bach2015] with a rule for each kind of layer [Montavon2019].
 
-    Linear layers and the last quarter of the convolutions share relevance by signed contributions (epsilon), so that
-    what speaks for the answer and what speaks against it stay apart; the convolutions before by positive ones (z-plus),
-    where signed ones would give noise only; the first of them evenly (flat), so that the brightness of a pixel
-    alone earns it nothing. Max pooling, and the max
-    over the views of a study, give it to the winner. Activations and what batch norms are left pass it on. Sums and
-    means share it by their terms. Nothing is lost on the way: the relevance of all pixels sums to the score, see
-    `monai_tasks.explain.score.direction`. Only a score that depends on no pixel, because a layer has no active feature,
-    has no relevance.
+    Linear layers and the last quarter of the convolutions share relevance by signed contributions (epsilon): z-plus
+    alone forgets on its way down what was asked for [Sixt2020]. The convolutions before share by positive
+    contributions (z-plus), as signed ones add up to noise there; the first of them evenly (flat), so that the
+    brightness of a pixel alone earns it nothing. Max pooling, and the max over the views of a study, give it to the
+    winner. Activations and what batch norms are left pass it on. Sums and means share it by their terms. Nothing is
+    lost on the way: the relevance of all pixels sums to the score, see `monai_tasks.explain.score.direction`. Only a
+    score that depends on no pixel, because a layer has no active feature, has no relevance.
 
     The network is copied; what changes in it later changes nothing here. Where the relevance of an image does not sum
     to the score, a `ConservationWarning` says so, and `problem` until the next image.
@@ -45,15 +44,16 @@ class Relevance:
         network: gives logits (B, K) for (B, 1, H, W), or for (B, V, 1, H, W) with absent views all NaN. Known are
             convolutions, linear layers, batch norms, poolings and activations that are modules, the blocks of
             MONAI's ResNet, concatenation as in MONAI's DenseNet, and CBAM.
+        late: share of the convolutions, from the last one, that share by signed contributions.
 
     Example:
         >>> explain = Relevance(network)
         >>> explain(image).sum()  # the logit of class 1 minus that of class 0
     """
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    def __init__(self, network: torch.nn.Module, late: float = LATE) -> None:
         self._network = own_copy(network)
-        self._composite = composite(self._network)
+        self._composite = composite(self._network, late)
         self._lock = threading.Lock()  # hooks keep the tensors of one image
         self.problem = ""
 
@@ -86,8 +86,13 @@ class Relevance:
             return relevance.to(image.device)
 
 
-def composite(network: torch.nn.Module) -> zennit.core.Composite:
-    """The rule of each layer of a network, with the changes to the network that they need."""
+def composite(network: torch.nn.Module, late: float = LATE) -> zennit.core.Composite:
+    """The rule of each layer of a network, with the changes to the network that they need.
+
+    Args:
+        network: that it will be registered with.
+        late: share of the convolutions that share by signed contributions.
+    """
     first, passed = zennit.rules.Flat(stabilizer=SMALL), zennit.rules.Pass()
     norm = zennit.rules.Norm(stabilizer=SMALL)
     types = zennit.types
@@ -101,14 +106,14 @@ def composite(network: torch.nn.Module) -> zennit.core.Composite:
         first_map=[((types.Linear,), first)],
         canonizers=[SplitStandardScore(), SumResidual(), PassAttention(), MergeBatchNorm()],
     )
-    by_name = zennit.composites.NameMapComposite([(late(network), EpsilonSharedBias())])
+    by_name = zennit.composites.NameMapComposite([(late_convolutions(network, late), EpsilonSharedBias())])
     return zennit.composites.MixedComposite([by_name, by_kind])
 
 
-def late(network: torch.nn.Module) -> list[str]:
-    """The names of the last quarter of a network's convolutions, rounded down, in the order of its modules."""
+def late_convolutions(network: torch.nn.Module, share: float) -> list[str]:
+    """The names of the last of a network's convolutions, their number rounded down, never the first of all."""
     names = [name for name, module in network.named_modules() if isinstance(module, zennit.types.Convolution)]
-    return names[len(names) - int(LATE * len(names)) :]
+    return names[max(1, len(names) - int(share * len(names))) :]
 
 
 def _problem(relevance: torch.Tensor, start: torch.Tensor) -> str:

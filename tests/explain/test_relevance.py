@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from monai_tasks.explain.relevance import ConservationWarning, Relevance
+from monai_tasks.explain.relevance import ConservationWarning, Relevance, late_convolutions
 from monai_tasks.explain.score import direction
 from monai_tasks.networks.rx import RxNet
 from monai_tasks.networks.standard_score import StandardScoreNet
@@ -120,6 +120,25 @@ def test_what_speaks_for_class_1_is_positive_whichever_is_predicted(network):
     last = swapped.classifier[-1]
     last.weight.data, last.bias.data = last.weight.data.flip(0), last.bias.data.flip(0)
     torch.testing.assert_close(Relevance(swapped)(image), -Relevance(one)(image), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.5, 1.0])
+def test_relevance_sums_to_the_score_whatever_share_of_the_layers_is_signed(network, late):
+    one, image = network("resnet"), torch.rand(1, 64, 48)
+    expected, size = score(one, image)
+    relevance = Relevance(one, late)(image)
+    assert float(relevance.double().sum()) == pytest.approx(expected, abs=1e-3 * size)
+    assert not torch.allclose(relevance, Relevance(one)(image), rtol=1e-2)
+
+
+def test_the_last_quarter_of_the_convolutions_is_signed_and_never_the_first(network):
+    resnet = network("resnet").network
+    stage = [f"layer4.{name}" for name in ("0.conv1", "0.conv2", "0.downsample.0", "1.conv1", "1.conv2")]
+    assert late_convolutions(resnet, 0.25) == stage
+    rx = network("rx large")
+    assert late_convolutions(rx, 0.25) == ["encoder.block7.conv", "encoder.block8.conv"]
+    assert len(late_convolutions(rx, 1.0)) == 7
+    assert late_convolutions(network("rx plain"), 0.25) == []
 
 
 def test_relevance_is_that_of_the_standard_score(network):
