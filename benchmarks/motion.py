@@ -1,11 +1,15 @@
-"""How fast HR-pQCT scans with motion are simulated, and how motion estimates follow its severity.
+"""Simulated motion of HR-pQCT scans: what it changes, how fast it is, and how motion estimates follow its severity.
+
+Kinds: how much motion of each kind and grade changes a slice.
 
 Speed: slices of generated limbs are projected, moved and reconstructed, beside the plain way, which turns the slices by
-`scipy.ndimage` for each view and back-projects the views one by one. Estimates: QME of the projections of generated
-scans, from their files, with Spearman's correlation to the severity of the motion.
+`scipy.ndimage` for each view and back-projects the views one by one.
+
+Estimates: QME of the projections of generated scans, from their files, with Spearman's correlation to the severity of
+the motion.
 
     python benchmarks/motion.py
-    python benchmarks/motion.py --scans 2 --estimates 0        the speed alone
+    python benchmarks/motion.py --kinds 0 --scans 2 --estimates 0        the speed alone
 """
 
 from __future__ import annotations
@@ -26,10 +30,10 @@ from monai_tasks.evaluation.motion_estimates import estimate_motion
 from monai_tasks.evaluation.subject_bootstrap import draws, percentile_interval
 from monai_tasks.io.tables import read_table
 from monai_tasks.phantoms.hrpqct import plan_scan, write_hrpqct
-from monai_tasks.phantoms.hrpqct_bone import Limb
+from monai_tasks.phantoms.hrpqct_bone import SITES, Limb, Person
 from monai_tasks.phantoms.hrpqct_slices import FEWER_VIEWS, acquire, draw_slices
 from monai_tasks.transforms.motion import Motion, half_turn, move, project, reconstruct
-from monai_tasks.transforms.motion_kinds import KINDS, draw_motion
+from monai_tasks.transforms.motion_kinds import GRADES, KINDS, draw_motion
 
 SIZE, SLICES = 256, 8
 RESAMPLES = 2000
@@ -114,6 +118,7 @@ def speed(scans: int) -> None:
     plain, plain_wall, plain_processor = timed(
         lambda: plain_reconstruction(plain_projections(slices.attenuation, motion, spacing))
     )
+    # Within a square that all views see.
     middle = slice(SIZE // 4, -SIZE // 4)
     off = np.sqrt(np.mean((ours.numpy() - plain)[:, middle, middle] ** 2)) / plain.std()
     print(f"  the same without noise    {processor:7.2f} s of processor {wall:7.2f} s")
@@ -121,6 +126,38 @@ def speed(scans: int) -> None:
     print(
         f"  {plain_processor / processor:.0f} times ours; images differ by {100 * off:.1f} % of their deviation"
     )
+
+
+def kinds(motions: int) -> None:
+    """Print how much of the deviation of a slice's attenuation each kind and grade of motion changes."""
+    size, views = 192, 256
+    angles = half_turn(views)
+    print(
+        f"slices of {size} pixels; change as a share of their deviation, mean ± deviation of {motions} motions"
+    )
+    for number, site in enumerate(SITES):
+        rng = np.random.default_rng([5, number])
+        slices = draw_slices(rng, Limb.draw(rng, site, Person.draw(rng)), size, 1)
+        at_rest = project(torch.from_numpy(slices.attenuation), angles)
+        unmoved = reconstruct(at_rest, angles)
+        for kind in KINDS:
+            texts = []
+            for grade in GRADES:
+                changes = []
+                for seed in range(motions):
+                    motion = draw_motion(
+                        np.random.default_rng([7, seed]), kind, grade, views, slices.bone_radius
+                    )
+                    # About the mean place, so that lying elsewhere is no change.
+                    centred = Motion(
+                        motion.shift_mm - motion.shift_mm.mean(0),
+                        motion.rotation_degrees - motion.rotation_degrees.mean(),
+                    )
+                    moved = reconstruct(move(at_rest, centred, slices.spacing[0]), angles)
+                    changes.append(float((moved - unmoved).std() / unmoved.std()))
+                texts.append(f"{np.mean(changes):.3f} ± {np.std(changes):.3f}")
+            print(f"  {site:<8}{kind:<8}{'   '.join(texts)}")
+    print(flush=True)
 
 
 def estimates(scans: int, folder: Path, jobs: int) -> None:
@@ -163,6 +200,9 @@ def correlation(rows: list[tuple[dict, dict]], estimate: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--kinds", type=int, default=10, help="motions of each kind and grade; 0 leaves them out"
+    )
     parser.add_argument("--scans", type=int, default=8, help="for the speed; 0 leaves it out")
     parser.add_argument(
         "--estimates", type=int, default=200, help="scans for the estimates; 0 leaves them out"
@@ -170,6 +210,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes that make the scans for the estimates")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
+    if chosen.kinds:
+        kinds(chosen.kinds)
     if chosen.scans:
         speed(chosen.scans)
     if chosen.estimates:
