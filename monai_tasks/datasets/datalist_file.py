@@ -19,7 +19,7 @@ from monai_tasks.io.errors import InputError
 EXPECTED = "a datalist as `monai-tasks datalist` writes it"
 
 # What names things and must not be taken for a path, as MONAI does where a file or folder of this name is there.
-NAMES = ("subject", "source", "study", "site")
+NAMES = ("subject", "source", "study", "site", "region", "grade")
 
 
 def read_part(

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 
 # Each the name of a module of this package with a function `datalist`.
-LAYOUTS = ("decathlon", "hrpqct", "ixi", "knee_mhd", "radiographs")
+LAYOUTS = ("brats", "chestxray14", "decathlon", "hrpqct", "ixi", "knee_mhd", "mura", "radiographs")
 
 
 def lister(layout: str) -> Callable[..., dict]:

@@ -41,7 +41,7 @@ def split_by_subject(
     items: Sequence[dict],
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
-    stratify: str | None = None,
+    stratify: str | Sequence[str] | None = None,
 ) -> dict[str, list[dict]]:
     """Split items into training, validation and test so that a subject is in one part only.
 
@@ -52,7 +52,8 @@ def split_by_subject(
         items: datalist items, each with a `subject`.
         seed: of the order in which subjects are dealt out.
         fractions: shares of training, validation and test; they sum to 1.
-        stratify: key of the items, such as `source`, whose values are spread evenly over the parts.
+        stratify: key of the items, such as `source`, whose values are spread evenly over the parts; or several
+            keys, for their combinations.
 
     Returns:
         The items under the keys `training`, `validation` and `test`, in their order in `items`.
@@ -75,14 +76,16 @@ def split_by_subject(
     return {part: [item for item in items if part_of[item["subject"]] == part] for part in PARTS}
 
 
-def add_folds(items: Sequence[dict], folds: int, seed: int = 0, stratify: str | None = None) -> list[dict]:
+def add_folds(
+    items: Sequence[dict], folds: int, seed: int = 0, stratify: str | Sequence[str] | None = None
+) -> list[dict]:
     """Number the fold of every item; a subject is in one fold, and folds differ by one subject at most.
 
     Args:
         items: datalist items, each with a `subject`.
         folds: how many folds.
         seed: of the order in which subjects are dealt out.
-        stratify: key of the items whose values are spread evenly over the folds.
+        stratify: key or keys of the items whose values are spread evenly over the folds.
 
     Returns:
         Copies of the items, in their order, with `fold` from 0 to folds - 1.
@@ -108,7 +111,8 @@ def assemble(
     seed: int = 0,
     folds: int | None = None,
     fractions: Sequence[float] = FRACTIONS,
-    stratify: str | None = None,
+    stratify: str | Sequence[str] | None = None,
+    test: Sequence[dict] | None = None,
 ) -> dict:
     """Make the datalist that is written to a file: the split items and what is known about the data set.
 
@@ -121,12 +125,27 @@ def assemble(
         folds: if given, training items carry a `fold`. Validation and test stay out of the folds: validation
             chooses when to stop in each of them, test is for the end.
         fractions: shares of training, validation and test.
-        stratify: key of the items whose values are spread evenly over parts and folds.
+        stratify: key or keys of the items whose values are spread evenly over parts and folds.
+        test: the items of a published test part. The others are then split into training and validation, in the
+            ratio of their fractions.
 
     Returns:
         The datalist, ready for JSON and for `monai.data.load_decathlon_datalist`.
+
+    Raises:
+        ValueError: as `split_by_subject` and `add_folds`, or if a subject of the published test part is among the
+            others.
     """
+    if test is not None:
+        fractions = _without_test(fractions)
+        both = sorted({item["subject"] for item in items} & {item["subject"] for item in test})
+        if both:
+            raise ValueError(
+                f"{len(both)} subjects, such as {both[0]}, in the test part and outside of it; expected none"
+            )
     parts = split_by_subject(items, seed, fractions, stratify)
+    if test is not None:
+        parts["test"] = list(test)
     if folds is not None:
         parts["training"] = add_folds(parts["training"], folds, seed, stratify)
     header = {"name": name, "labels": labels, "seed": seed, "fractions": list(fractions)}
@@ -150,7 +169,15 @@ def nothing_usable(rejected: Sequence[dict]) -> str:
     return f"none of {len(rejected)} cases usable, such as {first['subject']} ({first['reason']})"
 
 
-def _order(items: Sequence[dict], seed: int, stratify: str | None) -> list[str]:
+def _without_test(fractions: Sequence[float]) -> tuple[float, float, float]:
+    """The same ratio of training and validation, and no test."""
+    if len(fractions) != len(PARTS) or min(fractions) < 0 or not sum(fractions[:2]) > 0:
+        raise ValueError(f"fractions {tuple(fractions)}; expected shares of training, validation and test")
+    training = fractions[0] / sum(fractions[:2])
+    return training, 1 - training, 0.0
+
+
+def _order(items: Sequence[dict], seed: int, stratify: str | Sequence[str] | None) -> list[str]:
     """The subjects in the order they are dealt out.
 
     With `stratify` any stretch of the order holds each value in about the share it has of all subjects. A subject
@@ -159,10 +186,11 @@ def _order(items: Sequence[dict], seed: int, stratify: str | None) -> list[str]:
     order = shuffled((item["subject"] for item in items), seed)
     if stratify is None:
         return order
-    values: dict[str, set[str]] = defaultdict(set)
+    keys = (stratify,) if isinstance(stratify, str) else tuple(stratify)
+    values: dict[str, set[tuple]] = defaultdict(set)
     for item in items:
-        values[item["subject"]].add(item[stratify])
-    groups: dict[frozenset[str], list[str]] = defaultdict(list)
+        values[item["subject"]].add(tuple(item[key] for key in keys))
+    groups: dict[frozenset[tuple], list[str]] = defaultdict(list)
     for subject in order:
         groups[frozenset(values[subject])].append(subject)
     # Each group is laid out evenly from 0 to 1. Sorting is stable: where places are equal, the order stays.

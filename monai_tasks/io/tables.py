@@ -37,11 +37,12 @@ def write_table(
         writer.writerows(rows)
 
 
-def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Read a CSV file with a header line.
+def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """Read a CSV file.
 
     Args:
         path: the file to read.
+        columns: of a file without a header line; None where the first line names them.
 
     Returns:
         One dictionary from column to text a row.
@@ -52,16 +53,16 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     path = Path(path)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            columns = reader.fieldnames or []
+            reader = csv.DictReader(stream, columns, strict=True)
+            found = reader.fieldnames or []
             rows = list(reader)
     except FileNotFoundError as cause:
         raise InputError(path, "no such file", "a CSV table") from cause
     except (OSError, csv.Error) as cause:
         raise InputError(path, f"not readable as a table ({cause})", "a CSV table in UTF-8") from cause
-    if not columns:
+    if not found:
         raise InputError(path, "an empty file", "a CSV table with a header line")
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise InputError(path, f"row {number} does not fit the header", f"{len(columns)} fields")
+            raise InputError(path, f"row {number} does not fit the header", f"{len(found)} fields")
     return rows

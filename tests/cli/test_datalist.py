@@ -137,4 +137,4 @@ def test_grades_of_several_raters(tmp_path):
 def test_other_layouts_have_no_grades(crops, tmp_path):
     result = run("decathlon", crops, "-o", tmp_path / "out.json", "--rater", "a")
     assert result.exit_code == 2
-    assert "--grades and --rater are for the layout hrpqct only." in result.stderr
+    assert "--rater is for the layout hrpqct only." in result.stderr

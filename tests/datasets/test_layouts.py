@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 
 from monai_tasks.cli.datalist import command
-from monai_tasks.datasets import decathlon, hrpqct, ixi, knee_mhd, radiographs
+from monai_tasks.datasets import (
+    brats,
+    chestxray14,
+    decathlon,
+    hrpqct,
+    ixi,
+    knee_mhd,
+    mura,
+    radiographs,
+)
 from monai_tasks.datasets.layouts import LAYOUTS, lister
 
 
 def test_each_layout_is_listed_by_its_module():
-    functions = [module.datalist for module in (decathlon, hrpqct, ixi, knee_mhd, radiographs)]
+    modules = (brats, chestxray14, decathlon, hrpqct, ixi, knee_mhd, mura, radiographs)
+    functions = [module.datalist for module in modules]
     assert [lister(layout) for layout in LAYOUTS] == functions
 
 
