@@ -78,7 +78,7 @@ def test_the_layout_of_the_folder_can_be_named(tmp_path):
     for part in PARTS:
         items = read_part(None, part, dataset_dir=folder, seed=2, layout="knee_mhd")
         assert items == knee_mhd.datalist(folder, seed=2)[part]
-    with pytest.raises(InputError, match="layout 'knees'; expected one of .*decathlon, .*knee_mhd"):
+    with pytest.raises(InputError, match=r"layout 'knees'; expected one of .*decathlon, .*knee_mhd"):
         read_part(None, "training", dataset_dir=folder, layout="knees")
 
 
