@@ -47,7 +47,8 @@ from monai_tasks.explain.picture import draw
 from monai_tasks.explain.relevance import Relevance
 from monai_tasks.inference.engine import IMAGE, Engine, resolve_device
 from monai_tasks.inference.inputs import STUDIES
-from monai_tasks.io.radiograph import read_radiograph, write_png
+from monai_tasks.io.picture import write_png
+from monai_tasks.io.radiograph import read_radiograph
 from monai_tasks.io.tables import read_table
 from monai_tasks.phantoms.radiograph_archive import TRUTH, write_radiographs
 from monai_tasks.radiographs.foreground import body, reduced

@@ -16,7 +16,8 @@ from monai_tasks.io.dicom_series import search_header
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import DICOM_SUFFIXES
 from monai_tasks.io.journal import JOURNAL
-from monai_tasks.io.radiograph import PICTURE_SUFFIXES, is_dicom_file
+from monai_tasks.io.picture import PICTURE_SUFFIXES
+from monai_tasks.io.radiograph import is_dicom_file
 from monai_tasks.io.radiograph_frames import count_frames, frame_path, split_frame
 from monai_tasks.io.radiograph_kind import no_radiograph
 from monai_tasks.io.tables import read_table

@@ -10,13 +10,13 @@ from pydicom.dataset import Dataset, FileDataset
 
 from monai_tasks.io.dicom_file import DECODING_ERRORS
 from monai_tasks.io.errors import InputError
+from monai_tasks.io.picture import WHITE
 
 try:
     from pydicom.pixels import apply_windowing
 except ImportError:  # pydicom 2, which MONAI Label needs
     from pydicom.pixel_data_handlers import apply_windowing
 
-WHITE = 65535
 # Integer pixels of up to so many different values go through a table of them, which is far faster.
 _LARGEST_TABLE = 2**17
 # Pixels that go through it at a time: what they need fits into a core's cache, which makes it twice as fast.

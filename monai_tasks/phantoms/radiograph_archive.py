@@ -21,7 +21,7 @@ from pydicom.uid import (
 
 from monai_tasks.datasets.radiographs import new_study, study_folder, write_overall, write_study
 from monai_tasks.io.files import atomic_path
-from monai_tasks.io.radiograph import write_png
+from monai_tasks.io.picture import write_png
 from monai_tasks.io.tables import write_table
 from monai_tasks.phantoms.radiograph_dicom import (
     CLASSES,

@@ -21,7 +21,8 @@ from monai_tasks.datasets.cases import walk
 from monai_tasks.io.dicom_file import read_header, unchecked_values
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.formats import DICOM_SUFFIXES
-from monai_tasks.io.radiograph import PICTURE_SUFFIXES, is_dicom_file
+from monai_tasks.io.picture import PICTURE_SUFFIXES
+from monai_tasks.io.radiograph import is_dicom_file
 from monai_tasks.io.radiograph_frames import count_frames
 from monai_tasks.io.radiograph_header import holds_personal, personal_parts
 from monai_tasks.io.radiograph_kind import no_radiograph

@@ -11,7 +11,8 @@ from typing import Any
 from monai_tasks.datasets.radiographs import new_study, study_folder, write_study
 from monai_tasks.io.dicom_file import unchecked_values
 from monai_tasks.io.errors import InputError
-from monai_tasks.io.radiograph import Radiograph, read_frames, write_png
+from monai_tasks.io.picture import write_png
+from monai_tasks.io.radiograph import Radiograph, read_frames
 from monai_tasks.radiographs.archive import Entry
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ class Image:
     Args:
         row: column to text, see `monai_tasks.datasets.radiographs.COLUMNS`.
         pixels: (H, W), uint16, rows from the top and columns from the left, white where the body is dense.
-        file: the image file that holds just these pixels. One of `pixels` and `file` is needed.
+        file: the PNG file that holds just these pixels. One of `pixels` and `file` is needed.
 
     Raises:
         ValueError: if both pixels and file are missing, or the pixels are not a 2D array of uint16.
@@ -49,9 +49,9 @@ class Image:
             InputError: if the file cannot be read.
         """
         if self._pixels is None:
-            from monai_tasks.io.radiograph import read_radiograph
+            from monai_tasks.io.picture import read_picture
 
-            self._pixels = read_radiograph(self.file).pixels
+            self._pixels, _ = read_picture(self.file)
         return self._pixels
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from monai_tasks.datasets.radiographs import new_study, read_study, study_folder, write_study
 from monai_tasks.io.errors import InputError
-from monai_tasks.io.radiograph import write_png
+from monai_tasks.io.picture import write_png
 from monai_tasks.radiographs.pipeline import run_steps
 from monai_tasks.radiographs.study import Image, Step, Study
 

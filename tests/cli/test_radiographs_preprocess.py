@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from monai_tasks.cli import main
 from monai_tasks.datasets.radiographs import COLUMNS, new_study, read_rows, write_overall, write_study
-from monai_tasks.io.radiograph import write_png
+from monai_tasks.io.picture import write_png
 from monai_tasks.radiographs import runner
 
 ROOT = Path(__file__).resolve().parents[2]

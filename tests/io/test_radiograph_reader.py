@@ -12,7 +12,8 @@ from radiograph_files import ramp, write
 
 from monai_tasks.io.dicom_file import unchecked_values
 from monai_tasks.io.errors import InputError, input_error
-from monai_tasks.io.radiograph import read_radiograph, write_png
+from monai_tasks.io.picture import write_png
+from monai_tasks.io.radiograph import read_radiograph
 from monai_tasks.io.radiograph_frames import frame_path
 from monai_tasks.io.radiograph_reader import RadiographReader
 

@@ -17,7 +17,7 @@ from monai_tasks.datasets.radiographs import (
     write_overall,
     write_study,
 )
-from monai_tasks.io.radiograph import write_png
+from monai_tasks.io.picture import write_png
 
 # Inverts each image, tells which process did what, and makes trouble on request.
 MODULE = """

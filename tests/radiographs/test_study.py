@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monai_tasks.io.errors import InputError
-from monai_tasks.io.radiograph import write_png
+from monai_tasks.io.picture import write_png
 from monai_tasks.radiographs import foreground
 from monai_tasks.radiographs.study import Image
 

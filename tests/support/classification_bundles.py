@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monai_tasks.io.radiograph import write_png
+from monai_tasks.io.picture import write_png
 
 CLASSES = ("dark", "bright")
 SLOPE = 10.0
