@@ -24,20 +24,13 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from pydicom import dcmread
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
-from scipy import ndimage
+# Each process that the import and the pipeline start loads this file again. So that it then loads no more than it does
+# for the command, functions import what they need.
 
-from monai_tasks.io.radiograph import read_radiograph
-from monai_tasks.io.tables import read_table
-from monai_tasks.phantoms.radiograph_archive import ARCHIVE, LABELS, TRUTH, write_archive
-from monai_tasks.radiographs.importing import import_archive
-from monai_tasks.radiographs.pipeline import load_pipeline
-from monai_tasks.radiographs.processes import over_processes
-from monai_tasks.radiographs.runner import preprocess
-
+LOADED = (
+    ("import_study",),
+    ("work", "body_part", "colour_inversion", "parts", "alignment"),
+)  # import, pipeline
 AIM = 0.5  # seconds an image and core, for import and pipeline together
 
 
@@ -53,77 +46,13 @@ def processor() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def plain_import(source: Path, output: Path) -> None:
-    for number, path in enumerate(sorted(path for path in source.rglob("*") if path.is_file())):
-        dataset = dcmread(path)
-        frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
-        for index, frame in enumerate(frames):
-            values = apply_voi_lut(apply_modality_lut(frame, dataset), dataset).astype(np.float64)
-            values = (values - values.min()) / (values.max() - values.min())
-            if dataset.PhotometricInterpretation == "MONOCHROME1":
-                values = 1 - values
-            save((65535 * values).astype(np.uint16), output / f"{number}_{index}.png")
-
-
-def plain_filter(pixels: np.ndarray) -> list[np.ndarray]:
-    return [pixels]
-
-
-def plain_inversion(pixels: np.ndarray) -> list[np.ndarray]:
-    corners = pixels[:: pixels.shape[0] - 1, :: pixels.shape[1] - 1]
-    return [65535 - pixels if corners.mean() >= 100 * 257 else pixels]
-
-
-def plain_parts(pixels: np.ndarray) -> list[np.ndarray]:
-    labels, count = ndimage.label(pixels > otsu(pixels))
-    sizes = ndimage.sum_labels(np.ones(labels.shape), labels, range(1, count + 1))
-    boxes = ndimage.find_objects(labels)
-    large = [box for box, size in zip(boxes, sizes, strict=True) if size >= 0.05 * pixels.size]
-    return [pixels[box] for box in large] if len(large) > 1 else [pixels]
-
-
-def plain_alignment(pixels: np.ndarray) -> list[np.ndarray]:
-    mask = pixels > otsu(pixels)
-    mask = ndimage.binary_opening(ndimage.binary_closing(mask, iterations=3), iterations=3)
-    places = np.argwhere(mask)
-    _, axes = np.linalg.eigh(np.cov(places.T))
-    down, right = axes[:, 1]
-    degrees = (np.degrees(np.arctan2(right, -down)) + 90) % 180 - 90
-    return [ndimage.rotate(pixels, degrees, order=3)]
-
-
-def otsu(pixels: np.ndarray) -> float:
-    counts, edges = np.histogram(pixels, bins=256)
-    centres = (edges[1:] + edges[:-1]) / 2
-    below, above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
-    low = np.cumsum(counts * centres) / np.maximum(below, 1)
-    high = (np.cumsum((counts * centres)[::-1]) / np.maximum(np.cumsum(counts[::-1]), 1))[::-1]
-    spread = below[:-1] * above[1:] * (low[:-1] - high[1:]) ** 2
-    return float(centres[spread.argmax()])
-
-
-def plain_pass(source: Path, output: Path, step: Callable[[np.ndarray], list[np.ndarray]]) -> None:
-    """Read every image, take it through one step, and write it."""
-    for path in sorted(source.glob("*.png")):
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture).astype(np.uint16)
-        for number, part in enumerate(step(pixels)):
-            save(part, output / f"{path.stem}_{number}.png")
-
-
-def save(pixels: np.ndarray, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
-
-
-def plain_pipeline(source: Path, work: Path) -> None:
-    for step in (plain_filter, plain_inversion, plain_parts, plain_alignment):
-        plain_pass(source, work / step.__name__, step)
-        source = work / step.__name__
-
-
 def by_syntax(archive: Path, truth: list[dict[str, str]]) -> None:
     """Print what reading a file takes: compression decides it."""
+    import numpy as np
+    from pydicom import dcmread
+
+    from monai_tasks.io.radiograph import read_radiograph
+
     seconds = defaultdict(list)
     for row in truth:
         path = archive / row["file"]
@@ -137,6 +66,8 @@ def by_syntax(archive: Path, truth: list[dict[str, str]]) -> None:
 
 
 def decompress(archive: Path) -> None:
+    from pydicom import dcmread
+
     for path in archive.rglob("*"):
         if path.is_file():
             dataset = dcmread(path)
@@ -145,11 +76,10 @@ def decompress(archive: Path) -> None:
                 dataset.save_as(path)
 
 
-def ready(number: int) -> int:
-    """Wait until all processes are there: work that imports what the pipeline does."""
-    for name in ("alignment", "work"):
+def ready(names: tuple[str, ...]) -> None:
+    """What a process loads before its first image."""
+    for name in names:
         import_module(f"monai_tasks.radiographs.{name}")
-    return number
 
 
 def show(name: str, images: float, jobs: int, seconds: float, processors: float) -> float:
@@ -159,6 +89,16 @@ def show(name: str, images: float, jobs: int, seconds: float, processors: float)
 
 
 def main() -> None:
+    from pydicom import dcmread
+    from radiographs_plain import plain_import, plain_pipeline
+
+    from monai_tasks.io.tables import read_table
+    from monai_tasks.phantoms.radiograph_archive import ARCHIVE, LABELS, TRUTH, write_archive
+    from monai_tasks.radiographs.importing import import_archive
+    from monai_tasks.radiographs.pipeline import load_pipeline
+    from monai_tasks.radiographs.processes import over_processes
+    from monai_tasks.radiographs.runner import preprocess
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=16)
     parser.add_argument("--size", type=int, nargs=2, default=[3000, 2500], help="rows and columns")
@@ -195,7 +135,10 @@ def main() -> None:
         walls = {}
         for jobs in chosen.jobs:
             print(f"\n{jobs} process{'es' if jobs > 1 else ''}")
-            start = timed(lambda jobs=jobs: list(over_processes(ready, range(2 * jobs), jobs)))[0]
+            start = sum(
+                timed(lambda jobs=jobs, names=names: list(over_processes(ready, [names] * 2 * jobs, jobs)))[0]
+                for names in LOADED
+            )
             data, output = work / f"data{jobs}", work / f"out{jobs}"
             imported = timed(
                 lambda data=data, jobs=jobs: import_archive(
@@ -209,14 +152,13 @@ def main() -> None:
             )
             total = show("import", images, jobs, *imported) + show("pipeline", images, jobs, *done)
             print(
-                f"  together {total:.3f} s an image and core; aim {AIM}; start of the processes {start:.1f} s each"
+                f"  together {total:.3f} s an image and core; aim {AIM}; start of the processes {start:.1f} s"
             )
             walls[jobs] = imported[0] + done[0], start
             shutil.rmtree(output)
         for jobs in chosen.jobs[1:]:
             (one, _), (more, start) = walls[chosen.jobs[0]], walls[jobs]
-            # The import starts them once, for it lists so few files by itself; the pipeline does, too.
-            ratios = one / more, one / (more - 2 * start)
+            ratios = one / more, one / (more - start)
             print(f"\n{jobs} processes beside {chosen.jobs[0]}: ", end="")
             print("{:.2f}x; {:.2f}x without their start".format(*ratios))
         if chosen.ours_only:
