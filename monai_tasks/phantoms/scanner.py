@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
@@ -54,7 +56,7 @@ def smooth_noise(
 
 
 def acquire(
-    tissue: np.ndarray, spacing: np.ndarray, contrast: dict[Tissue, float], rng: np.random.Generator
+    tissue: np.ndarray, spacing: np.ndarray, contrast: dict[IntEnum, float], rng: np.random.Generator
 ) -> np.ndarray:
     """Make an image of a tissue map.
 
@@ -62,7 +64,7 @@ def acquire(
     call; the noise is Rician, as in a magnitude image.
 
     Args:
-        tissue: (X, Y, Z) of `Tissue` values.
+        tissue: (X, Y, Z) of numbers of tissues, such as `Tissue`.
         spacing: voxel edges in mm.
         contrast: brightness of each tissue, such as `T1`.
         rng: source of randomness.
@@ -70,10 +72,10 @@ def acquire(
     Returns:
         float32 image (X, Y, Z), zero or above; its scale lies anywhere from 200 to some hundred thousands.
     """
-    brightness = np.zeros(len(Tissue))
+    brightness = np.zeros(max(contrast) + 1)
     for kind, value in contrast.items():
         brightness[kind] = value
-    brightness = brightness ** rng.uniform(0.8, 1.2) * rng.normal(1, 0.02, len(Tissue))
+    brightness = brightness ** rng.uniform(0.8, 1.2) * rng.normal(1, 0.02, len(brightness))
     image = brightness[tissue]
     # Tissue is no even paint: it varies in patches of a few voxels.
     image *= 1 + rng.uniform(0.08, 0.14) * smooth_noise(rng, tissue.shape, spacing, 1.0)
