@@ -34,9 +34,11 @@ from monai_tasks.phantoms.hrpqct_bone import SITES, Limb, Person
 from monai_tasks.phantoms.hrpqct_slices import FEWER_VIEWS, acquire, draw_slices
 from monai_tasks.transforms.motion import Motion, half_turn, move, project, reconstruct
 from monai_tasks.transforms.motion_kinds import GRADES, KINDS, draw_motion
+from monai_tasks.transforms.rand_motion import RandMotion
 
 SIZE, SLICES = 256, 8
 RESAMPLES = 2000
+REPEATS = 7
 SMALL, FEW = 128, 4  # pixels and slices of the scans for the estimates
 
 
@@ -45,6 +47,12 @@ def timed(work: Callable[..., Any], *given: Any) -> tuple[Any, float, float]:
     wall, processor = time.perf_counter(), time.process_time()
     found = work(*given)
     return found, time.perf_counter() - wall, time.process_time() - processor
+
+
+def our_way(slices: torch.Tensor, motion: Motion, spacing: float) -> torch.Tensor:
+    """(Z, N, N), without noise."""
+    angles = half_turn(len(motion))
+    return reconstruct(move(project(slices, angles), motion, spacing), angles)
 
 
 def plain_projections(slices: np.ndarray, motion: Motion, spacing: float) -> np.ndarray:
@@ -109,12 +117,16 @@ def speed(scans: int) -> None:
     print(f"  projecting, moving, noise, reconstruction {processor:7.2f} s of processor {wall:7.2f} s")
     both = draw_processor + processor
     print(f"  {60 / both:.0f} scans a minute of one processor; 200 scans on two: {100 * both / 60:.1f} min")
+    augment = RandMotion(prob=1.0, spacing_mm=slices.spacing[0]).set_random_state(0)
+    image = torch.from_numpy(slices.attenuation).movedim(0, -1)[None]
+    wall, processor = np.median([timed(augment, image)[1:] for _ in range(REPEATS)], 0)
+    print(f"  RandMotion of such a scan {processor:7.2f} s of processor {wall:7.2f} s")
     motion = draw_motion(rng, "drift", 4.0, FEWER_VIEWS, slices.bone_radius)
-    spacing, angles = slices.spacing[0], half_turn(FEWER_VIEWS)
+    spacing = slices.spacing[0]
     at_rest = torch.from_numpy(slices.attenuation)
-    ours, wall, processor = timed(
-        lambda: reconstruct(move(project(at_rest, angles), motion, spacing), angles)
-    )
+    repeated = [timed(our_way, at_rest, motion, spacing) for _ in range(REPEATS)]
+    ours = repeated[0][0]
+    wall, processor = np.median([seconds for _, *seconds in repeated], 0)
     plain, plain_wall, plain_processor = timed(
         lambda: plain_reconstruction(plain_projections(slices.attenuation, motion, spacing))
     )

@@ -49,7 +49,7 @@ def rms(values: torch.Tensor) -> float:
 
 
 def test_a_projection_is_the_sum_of_the_turned_image(image):
-    angles = np.array([0.0, 17.0, 45.0, 90.0, 133.0, 180.0, 250.0])
+    angles = np.array([0.0, 17.0, 45.0, 62.0, 90.0, 101.0, 133.0, 180.0, 250.0, 305.0])
     found = project(image, angles)
     for view, angle in enumerate(angles):
         # SciPy turns the second axis towards the first; the rays at an angle then run along the second axis.
