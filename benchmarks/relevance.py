@@ -68,6 +68,7 @@ class Case:
 
     name: str
     patient: str
+    view: str
     image: torch.Tensor
     region: np.ndarray
     body: np.ndarray
@@ -110,6 +111,7 @@ def read_case(
     return Case(
         name,
         rows[0]["patient"],
+        "" if by_study else rows[0]["view"],
         image,
         box.numpy() > 0.5,
         np.stack([on_body(view) for view in image.numpy()]),
@@ -185,7 +187,7 @@ def measure(
     pictures: Path | None,
     shown: int,
 ) -> None:
-    """Print how one explainer does on all cases and on those that are called broken; draw the first cases."""
+    """Print how one explainer does on all cases, on those called broken and on each view; draw the first cases."""
     values, seconds = [], []
     for number, case in enumerate(cases):
         begun = time.perf_counter()
@@ -198,8 +200,11 @@ def measure(
             draw(framed(case), explanation, pictures / file, caption)
     table, patients = np.array(values), np.array([case.patient for case in cases])
     print_rows(f"{name}, {statistics.median(seconds):.2f} s a case", table, patients)
-    if called.any():
-        print_rows(f"{name}, called broken", table[called], patients[called])
+    views = np.array([case.view for case in cases])
+    groups = {"called broken": called} | {view: views == view for view in np.unique(views) if view}
+    for group, members in groups.items():
+        if members.any():
+            print_rows(f"{name}, {group}", table[members], patients[members])
 
 
 def framed(case: Case) -> np.ndarray:
