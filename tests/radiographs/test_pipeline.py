@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monai_tasks.datasets.radiographs import COLUMNS
 from monai_tasks.io.errors import InputError
+from monai_tasks.radiographs import alignment, colour_inversion, foreground, parts
 from monai_tasks.radiographs.pipeline import (
     DEFAULT,
     Change,
@@ -199,3 +201,24 @@ def test_two_images_of_one_name_are_refused():
     twice = Scripted("a", lambda study: study.with_images([*study.images, *study.images]))
     with pytest.raises(PipelineError, match="study s: two images of one name"):
         last(Study("s", "broken", (image("a"),)), twice)
+
+
+@pytest.mark.parametrize(("inverted", "times"), [(False, 1), (True, 2)])
+def test_the_body_is_looked_for_again_only_after_pixels_changed(monkeypatch, inverted, times):
+    pixels = np.full((300, 200), 9000, np.uint16)
+    pixels[40:, 70:130] = 45000
+    pixels += np.random.default_rng(0).integers(0, 900, pixels.shape).astype(np.uint16)
+    # What tells the colours has tests of its own.
+    monkeypatch.setattr(
+        colour_inversion, "score", lambda small, field: 20 * small[-1, small.shape[1] // 2] - 10
+    )
+    calls = []
+    found = foreground.exposed_field
+    monkeypatch.setattr(foreground, "exposed_field", lambda small: calls.append(small) or found(small))
+    steps = [colour_inversion.ColourInversion(), parts.PartSplitter(), alignment.RotationAlignment()]
+    row = dict.fromkeys(COLUMNS, "") | {"image": "broken/a/S1_I1.png"}
+    study = Study("a", "broken", (Image(row, 65535 - pixels if inverted else pixels),))
+    *_, (done, _) = run_steps(study, steps)
+    assert len(calls) == times
+    assert done.images[0].row["colour_inverted"] == ("yes" if inverted else "no")
+    np.testing.assert_array_equal(done.images[0].pixels, pixels)
