@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,27 +12,13 @@ from ignite.engine import Engine, Events
 from monai_tasks.inference.weights import WeightsError, read_state
 from monai_tasks.networks.standard_score import StandardScoreNet
 from monai_tasks.networks.study import StudyNet
+from monai_tasks.training.start_weights import Start
 
 logger = logging.getLogger(__name__)
 
 # What networks of single images call their last layers.
 HEADS = ("classifier", "fc")
 STATISTICS = ("mean", "deviation")
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a network took from a file.
-
-    Args:
-        loaded: names of the file's values that were taken.
-        skipped: names of the file's other values.
-        kept: names of the network's own values that were not replaced.
-    """
-
-    loaded: list[str]
-    skipped: list[str]
-    kept: list[str]
 
 
 class StartEncoder:
@@ -66,11 +51,7 @@ class StartEncoder:
             WeightsError: see `start_encoder`.
         """
         start = start_encoder(self.network, self.path)
-        logger.info("from %s: %s", self.path, ", ".join(start.loaded))
-        if start.skipped:
-            logger.info("not used of it: %s", ", ".join(start.skipped))
-        if start.kept:
-            logger.info("as they were: %s", ", ".join(start.kept))
+        start.say(self.path)
         return start
 
 
@@ -85,7 +66,7 @@ def start_encoder(network: torch.nn.Module, path: str | Path) -> Start:
         path: the file of weights.
 
     Returns:
-        The names of what was loaded and what was not.
+        What was loaded and what was not, with the reasons.
 
     Raises:
         ValueError: when the network is of another kind.
@@ -112,8 +93,8 @@ def start_encoder(network: torch.nn.Module, path: str | Path) -> Start:
     network.load_state_dict({name: state[source] for name, source in sources.items()}, strict=False)
     return Start(
         loaded=sorted(sources.values()),
-        skipped=sorted(state.keys() - set(sources.values())),
-        kept=sorted(own.keys() - sources.keys()),
+        skipped=dict.fromkeys(sorted(state.keys() - set(sources.values())), "no part of it fits"),
+        kept=dict.fromkeys(sorted(own.keys() - sources.keys()), "the file has none that fits"),
     )
 
 
