@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 # What networks for distribution and a `StandardScoreNet` put before the names of the network within.
 WRAPPERS = ("module.", "network.")
+SHOWN = 3
 NOT_ASKED = "not of the layers that were asked for"
 
 
@@ -37,15 +38,21 @@ class Start:
     kept: dict[str, str] = field(default_factory=dict)
 
     def say(self, path: str | Path) -> None:
-        """Say it in the log.
+        """Say it in the log, with a few names of each kind.
 
         Args:
             path: the file.
         """
-        logger.info("from %s: %s", path, ", ".join(self.loaded))
+        logger.info("from %s: %d values: %s", path, len(self.loaded), _shown(self.loaded))
         for what, values in (("not used of it", self.skipped), ("as they were", self.kept)):
-            if values:
-                logger.info("%s: %s", what, "; ".join(f"{name} ({why})" for name, why in values.items()))
+            for why in dict.fromkeys(values.values()):
+                names = [name for name, reason in values.items() if reason == why]
+                logger.info("%s: %s (%s)", what, _shown(names), why)
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 class StartFrom:

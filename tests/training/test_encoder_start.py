@@ -122,7 +122,8 @@ def test_the_handler_starts_a_run_and_says_with_what(pair, caplog):
     with caplog.at_level(logging.INFO, logger="monai_tasks"):
         engine.run([0])
     torch.testing.assert_close(network.eval()(x[:, None]), image_network(x))
-    assert f"from {path}: deviation, mean, network." in caplog.text
+    count = len(image_network.state_dict())
+    assert f"from {path}: {count} values: deviation, mean, network." in caplog.text
 
 
 def test_without_a_file_nothing_happens(pair):
