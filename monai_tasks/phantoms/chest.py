@@ -34,11 +34,12 @@ class Chest:
         apex: y of the top of the lungs.
         depth: of the lungs along the ray.
         stout: thickness of the trunk around the lungs along the ray.
-        heart: half width and half height.
+        heart: factors of the heart's width and height.
         lean: by how much the midline leans, in mm from top to bottom.
         rib: distance of two ribs.
         bone: strength of the bones.
         breast: thickness of the breasts along the ray; 0 for none.
+        bubble: of air in the stomach, along the ray.
         vessels: strength of the vessels.
         tree: seed of the vessels.
     """
@@ -53,6 +54,7 @@ class Chest:
     rib: float
     bone: float
     breast: float
+    bubble: float
     vessels: float
     tree: int
 
@@ -71,11 +73,12 @@ class Chest:
             apex=apex,
             depth=size * rng.uniform(105, 140),
             stout=rng.uniform(55, 105),
-            heart=(half * rng.uniform(0.38, 0.46), size * rng.uniform(50, 62)),
+            heart=(rng.uniform(0.88, 1.08), rng.uniform(0.85, 1.1)),
             lean=rng.normal(0, 5),
             rib=size * rng.uniform(23, 28),
             bone=rng.uniform(0.7, 1.2),
             breast=rng.uniform(15, 45) if rng.random() < 0.5 else 0.0,
+            bubble=rng.uniform(15, 60) if rng.random() < 0.6 else 0.0,
             vessels=rng.uniform(0.7, 1.3),
             tree=int(rng.integers(2**31)),
         )
@@ -99,7 +102,7 @@ class Chest:
         outer = self.outline().near(y) - off
         middle = 0.5 * self.half
         dome = self.base[side > 0] - (1 - flat) * 0.006 * (off - middle) ** 2
-        return smooth_min(smooth_min(outer, off - 0.14 * self.half, 6.0), y - dome, 8.0)
+        return smooth_min(smooth_min(outer, off - 0.08 * self.half, 6.0), y - dome, 8.0)
 
 
 @dataclass(frozen=True)
@@ -188,33 +191,38 @@ def project(
         whole = person.depth * slab(inwards, EDGE) / (2 * EDGE)
         hollow += whole
         if side == findings.collapsed:
-            left = inwards - findings.gap(y, person.base[side > 0], person.apex)
+            left = inwards - findings.gap(np.abs(x) / person.half, y, person.base[side > 0], person.apex)
             rest = person.depth * slab(left, EDGE) / (2 * EDGE)
             air |= (inwards > 1) & (left < -1)
             line += np.exp(-((left / 1.1) ** 2)) * (inwards > 3)
-            lung += rest * min(1.0 + 0.6 * findings.size, 1.6)
+            lung += rest * min(1.0 + 0.5 * findings.size, 1.5)
         else:
             lung += whole
     heart = _heart(person, x, y, findings.large_heart)
     absorption = _trunk(person, grid, x, y) - FLESH * (1 - heart) * hollow
+    wet = findings.wet(person.half, person.base, x, y)
     patches = gaussian_filter(
         rng.standard_normal(grid.shape, dtype=np.float32), 2.5 / grid.spacing, mode="nearest"
     )
     patches *= 0.05 / patches.std()
-    inside = (1 - heart) * (lung > 0.3 * person.depth)
-    vessels = _vessels(person, grid, x, y)
-    absorption += LUNG * findings.density * FLESH * (1 - heart) * lung * (1 + patches)
-    absorption += inside * vessels + 0.06 * line + _bones(person, x, y)
-    absorption += findings.shadows(person.half, person.base, x, y, inside > 0)
+    aerated = (1 - heart) * (1 - wet)
+    absorption += FLESH * (1 - heart) * hollow * wet
+    absorption += FLESH * LUNG * findings.density * aerated * lung * (1 + patches)
+    shadows = _vessels(person, grid, x, y) + findings.shadows(person.half, x, y)
+    absorption += aerated * (lung > 0.3 * person.depth) * shadows + 0.06 * line
+    absorption += _bones(person, x, y) - _stomach(person, x, y)
     return absorption.astype(np.float32), air & (heart < 0.3)
 
 
 def _trunk(person: Chest, grid: Grid, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Absorption of the trunk as if it were all flesh, with shoulders and breasts."""
-    half = person.half + 26 + 0.15 * person.stout + 70 / (1 + np.exp(-(y - person.apex + 12) / 14))
+    """Absorption of the trunk as if it were all flesh, with neck, shoulders and breasts."""
+    out = np.abs(x)
+    half = person.half + 22 + 0.15 * person.stout + 75 / (1 + np.exp(-(y - person.apex + 22) / 15))
     depth = person.depth + person.stout + 25 / (1 + np.exp((y - min(person.base)) / 20))
-    neck = np.where(y > person.apex + 10, np.clip((np.abs(x) - 55) / 90, 0, 1), 0)
-    trunk = FLESH * depth * (1 - 0.45 * neck) * np.sqrt(np.clip(1 - (np.abs(x) / half) ** 5, 0, 1))
+    neck = 90 / (1 + np.exp(np.clip((out - 58) / 7, -30, 30)))
+    skin = person.apex + 42 + neck - 0.3 * np.clip(out - 60, 0, None)
+    high = np.sqrt(np.clip((skin - y) / 60, 0, 1))
+    trunk = FLESH * depth * high * np.sqrt(np.clip(1 - (out / half) ** 5, 0, 1))
     for side in SIDES if person.breast else ():
         off = ((side * x - 0.55 * person.half) / 60) ** 2 + ((y - min(person.base) - 42) / 50) ** 2
         trunk += FLESH * person.breast * np.sqrt(np.clip(1 - off, 0, 1))
@@ -222,15 +230,23 @@ def _trunk(person: Chest, grid: Grid, x: np.ndarray, y: np.ndarray) -> np.ndarra
 
 
 def _heart(person: Chest, x: np.ndarray, y: np.ndarray, large: float) -> np.ndarray:
-    """The share of the lungs' depth that heart and great vessels take."""
-    wide, tall = (half * large for half in person.heart)
-    bottom = min(person.base)
-    cos, sin = np.cos(0.5), np.sin(0.5)
-    left, up = x - 0.42 * wide, y - bottom - 0.72 * tall
-    along, across = cos * left - sin * up, sin * left + cos * up
-    muscle = 1 - (along / wide) ** 2 - (across / (0.8 * tall)) ** 2
-    arch = 1 - ((x - 16) / 20) ** 2 - ((y - 0.45 * person.apex) / 26) ** 2
-    return 0.8 * np.clip(3 * np.maximum(muscle, arch), 0, 1)
+    """The share of the lungs' depth that heart, great vessels and what lies between the lungs take."""
+    wide, tall = person.heart
+    bottom, scale = min(person.base), person.half / 130
+    heights = [
+        bottom - 30,
+        *(bottom + 62 * tall * share for share in (0, 0.35, 0.8, 1.3)),
+        0.42 * person.apex,
+    ]
+    heights += [0.5 * person.apex, 0.66 * person.apex, person.apex + 30]
+    left = [60 * wide * large, 78 * wide * large, 80 * wide * large, 62 * wide * large, 36, 31, 38, 24, 26]
+    right = [30 * wide * large, 36 * wide * large, 42 * wide * large, 37 * wide * large, 24, 24, 24, 26, 28]
+    borders = [
+        Curve.through(list(zip(heights, scale * np.array(edge), strict=True))).near(y)
+        for edge in (left, right)
+    ]
+    middle = x - person.lean * y / 120
+    return 0.85 * np.clip(np.minimum(borders[0] - middle, borders[1] + middle) / 9, 0, 1)
 
 
 def _bones(person: Chest, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -243,16 +259,22 @@ def _bones(person: Chest, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         steep = 0.0018 + 0.00022 * rib
         behind = top + 8 - steep * (off - 40) ** 2
         front = top - 52 + 0.42 * (off - 45)
-        for middle, half, strength, end in ((behind, 5.5, 0.16, 12), (front, 6.5, 0.08, 0.36 * person.half)):
+        for middle, half, strength, end in ((behind, 5.5, 0.26, 12), (front, 6.5, 0.13, 0.36 * person.half)):
             share = (y - middle) / half
             profile = np.sqrt(np.clip(1 - share**2, 0, 1)) * (0.7 + 0.5 * share**2)
             bones += strength * profile * (off < outer) * (off > end)
     edge = np.clip(1 - (off / 17) ** 6, 0, 1)
-    bones += edge * (0.3 + 0.12 * np.cos(2 * np.pi * y / (0.95 * person.rib)))
+    bones += edge * (0.2 + 0.1 * np.cos(2 * np.pi * y / (0.95 * person.rib)))
     along = np.clip((off - 14) / 120, 0, 1)
     collar = (y - person.apex + 10 - 26 * along + 10 * np.sin(5 * along)) / 6.5
     bones += 0.22 * np.sqrt(np.clip(1 - collar**2, 0, 1)) * (off > 14) * (off < 140)
     return person.bone * bones
+
+
+def _stomach(person: Chest, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What the air in the stomach takes away, below the left half of the diaphragm."""
+    away = ((x - 0.5 * person.half) / 30) ** 2 + ((y - person.base[1] + 34) / 20) ** 2
+    return FLESH * person.bubble * np.sqrt(np.clip(1 - away, 0, 1))
 
 
 def _vessels(person: Chest, grid: Grid, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -47,8 +47,8 @@ class Findings:
             rng: source of randomness.
             findings: some of `FINDINGS`.
         """
-        side, size = int(rng.choice([-1, 1])), float(rng.beta(1.6, 1.6))
-        apex, wall = 16 + 42 * size + rng.uniform(-4, 4), max(4 + 24 * size + rng.uniform(-8, 6), 2)
+        side, size = int(rng.choice([-1, 1])), float(rng.beta(1.3, 1.7))
+        apex, wall = 11 + 42 * size + rng.uniform(-4, 4), max(2 + 24 * size + rng.uniform(-6, 5), 1)
         air = "Pneumothorax" in findings
         blown = "Emphysema" in findings
         flat, thin = rng.uniform(0.4, 0.8), rng.uniform(0.62, 0.8)
@@ -71,40 +71,38 @@ class Findings:
             clouds=(cloud, second) if "Infiltration" in findings else (),
         )
 
-    def gap(self, y: np.ndarray, base: float, apex: float) -> np.ndarray:
-        """Width of the air between chest wall and lung at a height; it rises to the apex."""
-        share = np.clip((y - base) / (apex - base), -0.3, 1)
-        return (
-            self.gap_wall * np.clip(share + 0.35, 0, 1)
-            + (self.gap_apex - self.gap_wall) * np.clip(share, 0, 1) ** 4
-        )
-
-    def shadows(
-        self, half: float, base: tuple[float, float], x: np.ndarray, y: np.ndarray, inside: np.ndarray
-    ) -> np.ndarray:
-        """Absorption of fluid, lumps and clouds.
+    def gap(self, out: np.ndarray, y: np.ndarray, base: float, apex: float) -> np.ndarray:
+        """Width of the air between chest wall and lung; it is widest at the apex and small towards the heart.
 
         Args:
-            half: half width of the lungs.
-            base: y of the diaphragm, right and left.
-            x: of the pixels.
-            y: of the pixels.
-            inside: (H, W) bool, where there is lung.
+            out: distance from the midline, as a share of the lungs' half width.
+            y: up.
+            base: y of the diaphragm.
+            apex: y of the top of the lung.
         """
-        shadow = np.zeros(x.shape, np.float32)
-        for number, (height, floor) in enumerate(zip(self.fluid, base, strict=True)):
-            side = (-1, 1)[number]
+        share = np.clip((y - base) / (apex - base), -0.3, 1)
+        wall = np.maximum(np.clip((out - 0.25) / 0.3, 0.2, 1), np.clip((share - 0.6) / 0.3, 0, 1))
+        beside = self.gap_wall * wall * np.clip(share + 0.35, 0, 1)
+        return beside + (self.gap_apex - self.gap_wall) * np.clip(share, 0, 1) ** 4
+
+    def wet(self, half: float, base: tuple[float, float], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The share of the lungs' depth that fluid takes, which climbs at the chest wall."""
+        wet = np.zeros(x.shape, np.float32)
+        for side, height, floor in zip((-1, 1), self.fluid, base, strict=True):
             if height:
-                # It climbs at the chest wall.
                 level = floor - 18 + height + 0.0035 * np.clip(side * x - 0.45 * half, 0, None) ** 2
-                wet = 1 / (1 + np.exp(np.clip((y - level) / 4, -30, 30)))
-                shadow += 1.1 * wet * (side * x > 0.12 * half) * (side * x < half + 4) * (y > floor - 60)
+                wet += (side * x > 0) / (1 + np.exp(np.clip((y - level) / 4, -30, 30)))
+        return wet
+
+    def shadows(self, half: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Absorption of lumps and clouds in the lungs, whose half width is given."""
+        shadow = np.zeros(x.shape, np.float32)
         for side, out, up, radius, strength in self.lumps:
             away = (x - side * out * half) ** 2 + (y - up * half) ** 2
-            shadow += strength * np.sqrt(np.clip(1 - away / radius**2, 0, 1)) * inside
+            shadow += strength * np.sqrt(np.clip(1 - away / radius**2, 0, 1))
         for side, out, up, radius, strength in self.clouds:
             away = (x - side * out * half) ** 2 + (y - up * half) ** 2
-            shadow += strength * np.exp(-away / (0.5 * radius**2)) * inside
+            shadow += strength * np.exp(-away / (0.5 * radius**2))
         return shadow
 
 
