@@ -102,6 +102,33 @@ def add_folds(
     return [{**item, "fold": fold_of[f"fold {item['subject']}"]} for item in items]
 
 
+def nested_subsets(
+    items: Sequence[dict], sizes: Sequence[int], seed: int = 0, stratify: str | Sequence[str] | None = None
+) -> list[list[dict]]:
+    """Draw subsets of which each holds the smaller ones, subject by subject.
+
+    Args:
+        items: datalist items, each with a `subject`.
+        sizes: how many subjects each subset has.
+        seed: of the draw; the same one draws the same subjects whatever the sizes.
+        stratify: key or keys of the items whose values have in each subset about the share they have of all.
+
+    Returns:
+        The items of each subset, in their order in `items`.
+
+    Raises:
+        ValueError: if a size is below one, or above the number of subjects.
+    """
+    # The seed is marked, so that the order is not the one in which the parts were dealt out.
+    marked = [{**item, "subject": f"subset {item['subject']}"} for item in items]
+    order = [subject.removeprefix("subset ") for subject in _order(marked, seed, stratify)]
+    wrong = [size for size in sizes if not 1 <= size <= len(order)]
+    if wrong:
+        raise ValueError(f"a subset of {wrong[0]} of {len(order)} subjects; expected 1 to {len(order)}")
+    chosen = [set(order[:size]) for size in sizes]
+    return [[item for item in items if item["subject"] in subjects] for subjects in chosen]
+
+
 def assemble(
     name: str,
     labels: dict[str, str],

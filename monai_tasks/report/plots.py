@@ -62,8 +62,9 @@ def box_plots(
 def training_curves(record: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """The columns of a run record over the epochs, in panels by their names.
 
-    Names that hold `loss` share a panel, and so do those that hold `learning_rate` (on a logarithmic scale),
-    end in `_share`, or in `seconds`; all others are validation metrics. An epoch without a value is bridged.
+    Names that hold `loss` share a panel, and so do those that hold `learning_rate` (on a logarithmic scale), begin
+    with `train_`, end in `_share`, or in `seconds`; all others are validation metrics, but for `iterations`, which is
+    not drawn. An epoch without a value is bridged.
 
     Args:
         record: CSV table with a column `epoch`; columns that are not numbers are left out.
@@ -77,6 +78,7 @@ def training_curves(record: str | os.PathLike[str], path: str | os.PathLike[str]
         raise InputError(record, "no epochs", "a table with a column `epoch` and at least one row")
     columns = {name: [_number(row[name]) for row in rows] for name in rows[0]}
     epochs = columns.pop("epoch")
+    columns.pop("iterations", None)
     curves: dict[str, dict[str, list[float]]] = {}
     for name, values in columns.items():
         if any(map(math.isfinite, values)):
@@ -90,12 +92,14 @@ def training_curves(record: str | os.PathLike[str], path: str | os.PathLike[str]
     save(figure, path)
 
 
-_PANELS = ("Loss", "Validation", "Learning rate", "Share of a training step", "Seconds an epoch")
+_PANELS = ("Loss", "Training", "Validation", "Learning rate", "Share of a training step", "Seconds an epoch")
 
 
 def _panel_of(name: str) -> str:
     if "loss" in name:
         return "Loss"
+    if name.startswith("train_"):
+        return "Training"
     if "learning_rate" in name:
         return "Learning rate"
     if name.endswith("_share"):

@@ -16,8 +16,9 @@ from monai_tasks.io.tables import read_table, write_table
 class RunRecord:
     """Writes `record.csv` after every epoch of a training run.
 
-    Columns: `epoch`, `loss` (mean over the iterations), every validation metric (one column a label where the metric
-    has several values), `learning_rate`, `seconds` (the epoch's training part), `data_wait_share` (the share of those
+    Columns: `epoch`, `iterations` (how many the epoch had), `loss` (mean over them), every metric of the trainer, as
+    measured on what the network was trained with, every validation metric (one column a label where a metric has
+    several values), `learning_rate`, `seconds` (the epoch's training part), `data_wait_share` (the share of those
     seconds that the network waited for windows) and `validation_seconds`. A resumed run goes on in the same file.
 
     Args:
@@ -59,7 +60,9 @@ class RunRecord:
         """Add the row of the epoch that ended and write the table."""
         row = {
             "epoch": engine.state.epoch,
+            "iterations": len(self._losses),
             "loss": sum(self._losses) / max(len(self._losses), 1),
+            **self._columns_of(engine),
             **self._metrics,
             "learning_rate": self._learning_rate,
             "seconds": round(self._seconds, 3),
@@ -100,8 +103,13 @@ class RunRecord:
 
     def _validated(self, evaluator: Engine) -> None:
         self._validation_seconds = time.perf_counter() - self._clock["validation"]
-        for name, value in evaluator.state.metrics.items():
-            self._metrics.update(_columns(name, value, self.labels))
+        self._metrics = self._columns_of(evaluator)
+
+    def _columns_of(self, engine: Engine) -> dict[str, float]:
+        columns: dict[str, float] = {}
+        for name, value in engine.state.metrics.items():
+            columns |= _columns(name, value, self.labels)
+        return columns
 
 
 def _columns(name: str, value: Any, labels: list[str]) -> dict[str, float]:

@@ -163,3 +163,26 @@ def test_nothing_usable_names_the_first_reason():
     assert splits.nothing_usable([]) == "no cases found"
     text = splits.nothing_usable([{"subject": "a", "reason": "no label"}, {"subject": "b", "reason": "x"}])
     assert text == "none of 2 cases usable, such as a (no label)"
+
+
+def test_subsets_hold_the_smaller_ones_and_whole_subjects():
+    items = [{"subject": f"s{n // 2}", "image": n, "label": int(n // 2 % 4 == 0)} for n in range(80)]
+    small, middle, all_of_them = splits.nested_subsets(items, [4, 20, 40], seed=3, stratify="label")
+    assert all_of_them == items
+    for own, size in ((small, 4), (middle, 20)):
+        subjects = [item["subject"] for item in own]
+        assert len(set(subjects)) == size
+        assert all(subjects.count(name) == 2 for name in subjects)
+        assert sum(item["label"] for item in own) == 2 * size / 4
+    assert [item for item in middle if item in small] == small
+    assert splits.nested_subsets(items[::-1], [4], 3, "label")[0] == small[::-1]
+    assert splits.nested_subsets(items, [4], 4, "label")[0] != small
+    # The order is not that of the split, by which the part was made.
+    first = splits.split_by_subject(items, 3, (0.9, 0, 0.1), "label")["test"]
+    assert {item["subject"] for item in first} != {item["subject"] for item in small}
+
+
+@pytest.mark.parametrize("size", [0, 6])
+def test_subsets_need_subjects(size):
+    with pytest.raises(ValueError, match=rf"a subset of {size} of 5 subjects; expected 1 to 5"):
+        splits.nested_subsets([{"subject": str(n)} for n in range(5)], [2, size])

@@ -61,7 +61,10 @@ def test_names_are_no_formulas(tmp_path):
     assert (tmp_path / "b.png").is_file()
 
 
-COLUMNS = ("epoch", "loss", "dice_anterior", "learning_rate", "seconds", "data_wait_share", "note")
+COLUMNS = (
+    *("epoch", "iterations", "loss", "train_dice", "dice_anterior", "learning_rate", "seconds"),
+    *("data_wait_share", "note"),
+)
 
 
 def record(tmp_path, rows):
@@ -71,10 +74,10 @@ def record(tmp_path, rows):
 
 def test_training_curves_bridge_gaps_and_sort_columns_into_panels(tmp_path, drawn):
     rows = [
-        (1, 0.9, None, 1e-3, 5.0, 0.1, "start"),
-        (2, 0.8, 0.5, 1e-3, 5.1, 0.2, ""),
-        (3, 0.7, None, 1e-4, 5.2, 0.1, ""),
-        (4, 0.6, 0.7, 1e-4, 5.3, "nan", ""),
+        (1, 7, 0.9, 0.4, None, 1e-3, 5.0, 0.1, "start"),
+        (2, 7, 0.8, 0.5, 0.5, 1e-3, 5.1, 0.2, ""),
+        (3, 7, 0.7, 0.6, None, 1e-4, 5.2, 0.1, ""),
+        (4, 7, 0.6, 0.7, 0.7, 1e-4, 5.3, "nan", ""),
     ]
     plots.training_curves(record(tmp_path, rows), tmp_path / "curves.png")
     panels = {axes.get_title(): axes for axes in drawn[0].axes}
@@ -84,7 +87,8 @@ def test_training_curves_bridge_gaps_and_sort_columns_into_panels(tmp_path, draw
         for axes in panels.values()
         for line in axes.lines
     }
-    assert set(curves) == set(COLUMNS) - {"epoch", "note"}
+    assert set(curves) == set(COLUMNS) - {"epoch", "iterations", "note"}
+    assert [line.get_label() for line in panels["Training"].lines] == ["train_dice"]
     assert curves["loss"] == [[1, 2, 3, 4], [0.9, 0.8, 0.7, 0.6]]
     assert curves["dice_anterior"] == [[2, 4], [0.5, 0.7]]
     assert curves["data_wait_share"] == [[1, 2, 3], [0.1, 0.2, 0.1]]

@@ -108,6 +108,7 @@ def run(
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def lower_rate() -> None:
+        trainer.state.metrics["train_score"] = trainer.state.epoch / 20
         optimizer.param_groups[0]["lr"] = 1.0 - trainer.state.epoch / 10
 
     trainer.add_event_handler(Events.EPOCH_COMPLETED(every=interval), lambda: evaluator.run([0.0]))
@@ -124,7 +125,9 @@ def test_a_row_holds_what_its_own_epoch_found(tmp_path):
     rows = run(tmp_path / "run")
     assert column(rows, "epoch") == [1, 2, 3]
     assert column(rows, "loss") == pytest.approx([12, 22, 32])
+    assert column(rows, "iterations") == [ITERATIONS] * 3
     assert column(rows, "score") == pytest.approx([0.1, 0.2, 0.3])
+    assert column(rows, "train_score") == pytest.approx([0.05, 0.1, 0.15])
     assert column(rows, "learning_rate") == pytest.approx([1.0, 0.9, 0.8])  # the one the epoch was run with
 
 
