@@ -11,13 +11,14 @@ from monai_tasks.radiographs.foreground import Overview
 from monai_tasks.radiographs.study import Image, Study
 
 CORNER = 100 / 255  # of the full range
+PRIOR = 0.5  # logarithm of the odds before an image is looked at: files mostly say rightly how they are to be shown
 
 
 def is_inverted(pixels: np.ndarray, overview: Overview | None = None) -> tuple[bool, float]:
     """Whether bone is dark.
 
-    Told by what lies inside frames and shutters, see `colour_evidence`. The inverted image always gets the opposite
-    answer, with the same confidence.
+    Told by what lies inside frames and shutters, see `colour_evidence`. The evidence of the inverted image is always
+    just the opposite; where it is weak, both count as not inverted.
 
     Args:
         pixels: (H, W), uint16.
@@ -28,7 +29,7 @@ def is_inverted(pixels: np.ndarray, overview: Overview | None = None) -> tuple[b
         confidence: 0.5 to 1, the estimated probability that the answer is right.
     """
     overview = overview or Overview(pixels)
-    value = score(overview.small, overview.field)
+    value = score(overview.small, overview.field) + PRIOR
     return value < 0, float(1 / (1 + np.exp(-abs(value))))
 
 

@@ -141,7 +141,7 @@ def _inside_frame(even: np.ndarray, field: np.ndarray) -> np.ndarray | None:
         region = np.isin(labels, np.unique(labels[rim & region]))
         left = field & ~region
         pieces = _thick(left)
-        inside = _hull(pieces) & field
+        inside = convex_hull(pieces) & field
         if not SMALLEST_FIELD * field.size < inside.sum() < field.sum() - 0.02 * field.size:
             continue
         if pieces.sum() > CONVEX * inside.sum():
@@ -177,8 +177,15 @@ def _sides(box: tuple[slice, slice], shape: tuple[int, int]) -> list[float]:
     return [length if length < whole else np.inf for length, whole in zip(lengths, shape, strict=True)]
 
 
-def _hull(mask: np.ndarray) -> np.ndarray:
-    """The pixels of the convex hull of a mask."""
+def convex_hull(mask: np.ndarray) -> np.ndarray:
+    """The pixels of the convex hull of a mask.
+
+    Args:
+        mask: (H, W), bool.
+
+    Returns:
+        Mask (H, W), bool; the mask given where its hull has no area.
+    """
     corners = _ends(mask)
     if len(corners) < 3:
         return mask
