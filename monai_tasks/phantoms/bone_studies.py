@@ -15,7 +15,7 @@ from monai_tasks.phantoms.wrist_fractures import Fracture
 from monai_tasks.phantoms.wrist_metal import Metal, Rod
 
 # Shares of the abnormal studies that show a fracture, metal, or both.
-SHARES = (0.45, 0.25, 0.3)
+SHARES = (0.3, 0.35, 0.35)
 UPPER = ("elbow", "humerus", "shoulder")
 
 
@@ -44,7 +44,7 @@ FIELDS = {
     "forearm": Region((190, 225), (-10, -72), (("radius", 0.35, 0.65), ("ulna", 0.35, 0.65))),
     "hand": Region((175, 215), (-2, 66), tuple((f"metacarpal{ray}", 0.2, 0.65) for ray in (2, 3, 4, 5))),
     "humerus": Region((270, 330), (-8, -150), (("humerus", 0.3, 0.72),)),
-    "shoulder": Region((170, 220), (-30, -26), (("humerus", 0.78, 0.88), ("clavicle", 0.4, 0.7))),
+    "shoulder": Region((170, 220), (-30, -26), (("humerus", 0.78, 0.88), ("clavicle", 0.62, 0.85))),
     "wrist": Region((115, 155), (-7, 10), (("radius", 0.84, 0.92),)),
 }
 
@@ -94,7 +94,7 @@ class BoneStudy:
         person = draw_upper_arm(body) if region in UPPER else Person.draw(body)
         name, low, high = FIELDS[region].breaks[rng.integers(len(FIELDS[region].breaks))]
         share = float(rng.uniform(low, high))
-        fracture = _fracture(rng, person, name, share)
+        fracture = _fracture(rng, person, name, share, FIELDS[region].length[0] / 130)
         metal = _metal(rng, person, region, name, share)
         kind = rng.choice(3, p=SHARES)
         return cls(
@@ -155,11 +155,12 @@ def _along(person: Person, view: str, name: str, share: float) -> float:
     return bottom + share * (top - bottom)
 
 
-def _fracture(rng: np.random.Generator, person: Person, name: str, share: float) -> Fracture:
-    """A fracture of a bone of any region."""
-    drawn = Fracture.draw(rng, person, "radius", float(rng.uniform(0.55, 1)))
+def _fracture(rng: np.random.Generator, person: Person, name: str, share: float, wide: float) -> Fracture:
+    """A fracture of a bone of any region; `wide` is the factor of its gap and its shift."""
+    drawn = Fracture.draw(rng, person, "radius", float(rng.uniform(0.65, 1)))
     place = {view: (0.0, _along(person, view, name, share)) for view in VIEWS}
-    return replace(drawn, bone=name, place=place)
+    shift = tuple(wide * way for way in drawn.shift)
+    return replace(drawn, bone=name, place=place, shift=shift, gap=max(wide, 0.8) * drawn.gap)
 
 
 def _metal(rng: np.random.Generator, person: Person, region: str, name: str, share: float) -> Metal:
@@ -171,7 +172,7 @@ def _metal(rng: np.random.Generator, person: Person, region: str, name: str, sha
     half = 0.5 * (bone.shape.box()[1] - bone.shape.box()[0])
     nail = bool(rng.random() < 0.3)
     reach = min((0.45 if nail else 0.3) * (top - bottom), 70.0) * float(rng.uniform(0.7, 1))
-    wide = float(np.clip(0.3 * half, 1.2, 5.0))
+    wide = float(np.clip(0.32 * half, 1.8, 6.0))
     holes = np.linspace(0.1, 0.9, int(rng.integers(4, 8)))
     rods = {}
     for view in VIEWS:
@@ -182,12 +183,15 @@ def _metal(rng: np.random.Generator, person: Person, region: str, name: str, sha
         if nail:
             rods[view] = (Rod(*ends, 0.8 * wide, 0.8 * wide),)
             continue
-        pieces = [Rod(*ends, wide, 1.2, tuple(holes.tolist())) if view == "pa" else Rod(*ends, 1.2, wide)]
+        pieces = [Rod(*ends, wide, 1.8, tuple(holes.tolist())) if view == "pa" else Rod(*ends, 1.8, wide)]
         for hole in holes if view == "lateral" else ():
             height = middle + (2 * hole - 1) * reach
             pieces.append(
                 Rod(
-                    placed.to_view(aside, height), placed.to_view(-0.9 * half, height), 0.3 * wide, 0.3 * wide
+                    placed.to_view(aside, height),
+                    placed.to_view(-0.9 * half, height),
+                    0.35 * wide,
+                    0.35 * wide,
                 )
             )
         rods[view] = tuple(pieces)

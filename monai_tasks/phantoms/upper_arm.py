@@ -113,8 +113,9 @@ class _Draw:
         """The upper arm, from the elbow up to its head."""
         flare = 27 if view == "pa" else 14
         widths = (
-            (0, flare),
-            (0.04, 0.95 * flare),
+            (0, 0.6 * flare),
+            (0.02, 0.9 * flare),
+            (0.05, flare),
             (0.13, 13),
             (0.3, 10.5),
             (0.65, 12),
@@ -150,7 +151,7 @@ class _Draw:
         down = np.radians(bend if view == "lateral" else -self.carry)
         joint = np.array([0.0, -LENGTH])
         far = joint + 215 * np.array([np.sin(down), -np.cos(down)])
-        arm = ((0, 38), (0.2, 40), (0.6, 50), (0.85, 58), (1, 50))
+        arm = ((0, 8), (0.04, 25), (0.12, 36), (0.25, 41), (0.6, 50), (0.85, 58), (1, 50))
         forearm = ((0, 30), (0.6, 40), (0.85, 42), (1, 36))
         trunk = ((0, 95), (0.7, 100), (0.9, 80), (1, 60))
         pieces = [
