@@ -171,7 +171,7 @@ def _brain(points: np.ndarray, spacing: np.ndarray, rng: np.random.Generator) ->
     # Folds: where a smooth field is near zero the surface dips in, with cortex on both sides.
     folds = np.abs(scanner.smooth_noise(rng, x.shape, spacing, rng.uniform(4.5, 6.0)))
     fissure = np.abs(x) - np.where((z > 16) | (np.abs(y) > 40), 1.2, -9)
-    inwards = np.minimum(np.minimum(depth, 22 * folds + 0.35 * depth - 2.2), fissure)
+    inwards = np.minimum(np.minimum(depth, 12 * folds + 0.25 * depth - 3.5), fissure)
     tissue[inwards < rng.uniform(3.0, 4.2)] = Tissue.CORTEX
     tissue[inwards < 0] = Tissue.CSF
     _paint_middle(tissue, np.abs(x) / size, y / size, z / size, rng)
