@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from scipy import ndimage
 
-from monai_tasks.radiographs.foreground import Overview
+from monai_tasks.radiographs.foreground import Overview, convex_hull
 from monai_tasks.radiographs.study import Image, Study
 
 Box = tuple[slice, slice]
@@ -28,6 +28,10 @@ INNER = 0.12  # of the image beside its edges in which no seam is looked for
 MARGIN = 0.03  # of the image that is kept around a part
 WORN = (0.2, 0.35, 0.5)  # of the half width of a limb, that is worn off to see whether it is two
 ALIKE = 0.4  # share of the larger's pixels that the smaller of two arms has, at least
+MOST = 4  # parts; an image that seems to show more shows no arms
+LENGTH = 0.4  # of the image's length along a limb, that a limb has at least
+LONG = (1.2, 8.0)  # length by width of a limb
+SOLID = 0.6  # share of its convex hull that a limb with its fingers fills, at least
 SIDE_BY_SIDE = 0.5  # share of the narrower piece's width beside the other, from which both are parts
 
 
@@ -39,7 +43,8 @@ def split_parts(
     Otsu's threshold on a reduced copy gives the connected pieces of the body. Pieces are parts of their own when
     they lie beside each other, seen along the limb: what lies in the limb's continuation, as fingers and their bones
     do, belongs to it. An even, black or white line through the whole image is a seam between two films, and nothing
-    is joined across it.
+    is joined across it. Noise and patterns are no bodies: a piece too short, too thin or too ragged for a limb is
+    no part, and where there seem to be more than four, there are none.
 
     Args:
         pixels: (H, W), white where the body is dense.
@@ -61,7 +66,9 @@ def split_parts(
     if len(films) > 1 and not all(pieces for _, pieces in films):
         films = [(whole, _pieces(pixels.shape, overview, smallest, relative))]
     boxes = [_within(film, box) for film, pieces in films for box in (pieces if len(pieces) > 1 else [ALL])]
-    return sorted(boxes, key=lambda box: (box[1].start, box[0].start)) if len(boxes) > 1 else [whole]
+    if not 1 < len(boxes) <= MOST:
+        return [whole]
+    return sorted(boxes, key=lambda box: (box[1].start, box[0].start))
 
 
 def _within(outer: Box, inner: Box) -> Box:
@@ -145,6 +152,9 @@ def _pieces(shape: tuple[int, int], overview: Overview, smallest: float, relativ
     parts = _joined(labels, large)
     _add_small(labels, parts, [n + 1 for n in range(count) if n + 1 not in large], sizes)
     masks = [np.isin(labels, part) for part in parts]
+    limbs = [mask for mask in masks if _is_limb(mask, labels == large[0])]
+    # Films are told apart by their seam; one that shows no limb shows a body all the same.
+    masks = limbs if len(limbs) > 1 else masks[:1]
     return [_full_size(_box(mask, masks), overview.edge, small.shape, shape) for mask in masks]
 
 
@@ -196,6 +206,21 @@ def _across(mask: np.ndarray) -> np.ndarray:
     """The direction across the limb, a unit vector of rows and columns."""
     places = np.argwhere(mask)
     return np.linalg.eigh(np.cov((places - places.mean(0)).T))[1][:, 0]
+
+
+def _is_limb(mask: np.ndarray, largest: np.ndarray) -> bool:
+    """Whether a mask has the length and the shape of a limb that lies along the largest piece."""
+    across = _across(largest)
+    along = np.array([across[1], -across[0]])
+    places = np.argwhere(mask)
+    length, width = (np.ptp(np.percentile(places @ way, (2, 98))) for way in (along, across))
+    # Of a line through the whole image.
+    longest = min(side / max(abs(part), 1e-6) for side, part in zip(mask.shape, along, strict=True))
+    return bool(
+        length > LENGTH * longest
+        and LONG[0] * width < length < LONG[1] * width
+        and mask.sum() > SOLID * convex_hull(mask).sum()
+    )
 
 
 def _add_small(labels: np.ndarray, parts: list[list[int]], small: list[int], sizes: np.ndarray) -> None:

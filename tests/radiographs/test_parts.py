@@ -90,6 +90,25 @@ def test_an_even_image_stays_whole():
     assert len(split_parts(np.full((50, 40), 9, np.uint16))) == 1
 
 
+def scenery(kind, seed):
+    """An image that shows no body."""
+    rng = np.random.default_rng([46, seed])
+    if kind == "noise":
+        return rng.integers(0, WHITE, (300, 400)).astype(np.uint16)
+    if kind == "clouds":
+        clouds = ndimage.gaussian_filter(rng.normal(size=(300, 400)), (3, 10, 25)[seed % 3])
+        return (WHITE * (clouds - clouds.min()) / np.ptp(clouds)).astype(np.uint16)
+    columns = np.indices((300, 400))[1] // 40 % 2
+    return (30000 * columns + rng.normal(10000, 1000, (300, 400))).astype(np.uint16)
+
+
+@pytest.mark.parametrize("kind", ["noise", "clouds", "stripes"])
+def test_what_shows_no_body_stays_whole(kind):
+    for seed in range(6):
+        pixels = scenery(kind, seed)
+        assert split_parts(pixels) == [(slice(0, 300), slice(0, 400))]
+
+
 @pytest.mark.parametrize("joined", [False, True])
 def test_generated_pairs(joined):
     """Films of very different exposure that meet without a seam may be missed."""
