@@ -67,8 +67,7 @@ def datalist(
     rejected = [
         {"subject": name, "reason": f"in {listed}, and not in the table"}
         for listed, names in zip(LISTS, lists, strict=True)
-        for name in names
-        if name not in rows
+        for name in sorted(names - rows.keys())
     ]
     parts: tuple[list[dict], list[dict]] = ([], [])
     other = 0

@@ -97,7 +97,7 @@ def _published(root: Path, part: str) -> tuple[list[dict], list[dict]]:
             rejected.append({"subject": match["patient"] if match else name, "reason": reason})
         else:
             items.append(item)
-    for name in labels.keys() - seen:
+    for name in sorted(labels.keys() - seen):
         match = STUDY.search(name)
         rejected.append(
             {"subject": match["patient"] if match else name, "reason": f"no image listed of {name}"}

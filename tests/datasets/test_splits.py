@@ -159,6 +159,32 @@ def test_assemble_folds_the_training_part_only():
     assert "folds" not in splits.assemble("set", {}, items_of(20), [])
 
 
+def test_a_published_test_part_is_kept_and_the_others_are_split_in_ratio():
+    test = [{"image": "x", "subject": "other"}]
+    datalist = splits.assemble("set", {}, items_of(40), [], test=test, fractions=(0.3, 0.1, 0.6), folds=2)
+    assert [len(datalist[part]) for part in splits.PARTS] == [30, 10, 1]
+    assert datalist["test"] == test
+    assert datalist["fractions"] == pytest.approx([0.75, 0.25, 0])
+    assert splits.assemble("set", {}, items_of(9), [], test=test, fractions=(0.5, 0, 0.5))["validation"] == []
+
+
+def test_a_subject_inside_and_outside_of_a_published_test_part_is_refused():
+    with pytest.raises(ValueError, match=r"1 subjects, such as sub003, in the test part and outside of it"):
+        splits.assemble("set", {}, items_of(9), [], test=[{"image": "x", "subject": "sub003"}])
+    with pytest.raises(ValueError, match=r"expected shares of training, validation and test"):
+        splits.assemble("set", {}, items_of(9), [], test=[], fractions=(0, 0, 1))
+
+
+def test_combinations_of_several_keys_are_spread_over_the_parts():
+    items = [{**item, "label": n % 2, "region": n // 2 % 4} for n, item in enumerate(items_of(80))]
+    parts = splits.split_by_subject(items, 1, (0.5, 0.2, 0.3), ("region", "label"))
+    for part, expected in (("training", 5), ("validation", 2), ("test", 3)):
+        pairs = [(item["region"], item["label"]) for item in parts[part]]
+        assert {pair: pairs.count(pair) for pair in pairs} == dict.fromkeys(
+            [(region, label) for region in range(4) for label in range(2)], expected
+        )
+
+
 def test_nothing_usable_names_the_first_reason():
     assert splits.nothing_usable([]) == "no cases found"
     text = splits.nothing_usable([{"subject": "a", "reason": "no label"}, {"subject": "b", "reason": "x"}])

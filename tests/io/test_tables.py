@@ -55,3 +55,14 @@ def test_bad_tables(tmp_path, content, reason):
         path.write_bytes(content)
     with pytest.raises(InputError, match=reason):
         read_table(path)
+
+
+def test_a_table_without_a_header_line(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a/b.png,1\n c,\n")
+    assert read_table(path, ["image", "label"]) == [
+        {"image": "a/b.png", "label": "1"},
+        {"image": " c", "label": ""},
+    ]
+    with pytest.raises(InputError, match=r"row 1 does not fit the header; expected 3 fields"):
+        read_table(path, ["image", "label", "study"])
