@@ -6,7 +6,7 @@ import copy
 import functools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ def read_part(
     dataset_dir: str | Path | None = None,
     seed: int = 0,
     layout: str = "decathlon",
+    options: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """The items of one part of a datalist.
 
@@ -40,6 +41,7 @@ def read_part(
         dataset_dir: a folder in that layout.
         seed: of the split of `dataset_dir`.
         layout: one of `monai_tasks.datasets.layouts.LAYOUTS`.
+        options: further arguments of the layout's function `datalist`, such as the modalities of `brats`.
 
     Returns:
         Items with `image` and `label` (each a path or a list of paths, one a channel) and `subject`.
@@ -52,7 +54,8 @@ def read_part(
         if layout not in LAYOUTS:
             raise InputError(dataset_dir, f"layout {layout!r}", f"one of {', '.join(LAYOUTS)}")
         # A copy, so that nobody changes what is kept.
-        items = copy.deepcopy(_split(layout, os.path.abspath(dataset_dir), seed).get(part, []))
+        split = _split(layout, os.path.abspath(dataset_dir), seed, json.dumps(options or {}, sort_keys=True))
+        items = copy.deepcopy(split.get(part, []))
         source = Path(dataset_dir)
     else:
         source = Path(datalist)
@@ -63,9 +66,9 @@ def read_part(
 
 
 @functools.lru_cache(maxsize=8)
-def _split(layout: str, folder: str, seed: int) -> dict[str, Any]:
-    """The datalist of a folder, which is kept."""
-    return lister(layout)(folder, seed=seed)
+def _split(layout: str, folder: str, seed: int, options: str) -> dict[str, Any]:
+    """The datalist of a folder, which is kept; `options` are JSON."""
+    return lister(layout)(folder, seed=seed, **json.loads(options))
 
 
 def image_items(inputs: Sequence[str | Path]) -> list[dict[str, Any]]:

@@ -21,8 +21,9 @@ from monai.bundle import ConfigWorkflow
 from monai_tasks import __version__
 from monai_tasks.catalog import Bundle, open_bundle
 from monai_tasks.datasets.datalist_file import read_part
-from monai_tasks.inference.configs import parse
+from monai_tasks.inference.configs import ConfigError, parse
 from monai_tasks.inference.engine import resolve_device
+from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import sha256, write_json
 from monai_tasks.io.tables import read_table
 from monai_tasks.report.plots import training_curves
@@ -86,7 +87,7 @@ def train(
         BundleError: when the bundle or a config is not there.
         DeviceError: when the device is not there.
         InputError: when the datalist is missing or lacks a part.
-        ConfigError: when the config has no such id.
+        ConfigError: when the config has no such id, or a value of it is refused.
         OtherRunError: when `output` holds a run with other settings.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
@@ -115,7 +116,7 @@ def train(
         logger.info("%s holds this run, finished: nothing to do", output)
     else:
         write_json(output / "run.json", description | {"begun_with": _begun_with(output)})
-        with _readers_ended():
+        with _config_errors(bundle.name), _readers_ended():
             workflow.initialize()
             workflow.run()
             workflow.finalize()
@@ -138,6 +139,22 @@ def _readers_ended() -> Iterator[None]:
             if isinstance(thread, DummyProcess):  # what a ThreadPool's workers are
                 thread.join()
         raise
+
+
+@contextmanager
+def _config_errors(name: str) -> Iterator[None]:
+    """Say what refused a value of the config, which MONAI says of the part that could not be made."""
+    try:
+        yield
+    except RuntimeError as error:
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
+        if not str(error).startswith("Failed to instantiate") or not isinstance(root, ValueError):
+            raise
+        if isinstance(root, InputError):  # of data, not of the config: the command line finds it by itself
+            raise
+        raise ConfigError(f"{name}: {root}") from error
 
 
 def _is_finished(output: Path, description: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_tasks.catalog import Bundle, find_bundles
-from monai_tasks.datasets import decathlon, hrpqct, ixi, knee_mhd, radiographs
+from monai_tasks.datasets import brats, chestxray14, decathlon, hrpqct, ixi, knee_mhd, mura, radiographs
+from monai_tasks.phantoms.brats import write_brats
+from monai_tasks.phantoms.chestxray14 import write_chestxray14
 from monai_tasks.phantoms.hrpqct import write_hrpqct
 from monai_tasks.phantoms.knee import GRIDS, knee
 from monai_tasks.phantoms.layouts import write_decathlon, write_ixi, write_knee_mhd
+from monai_tasks.phantoms.mura import write_mura
 from monai_tasks.phantoms.radiograph_archive import write_radiographs
 
 
@@ -136,11 +140,68 @@ MOTION = {
         MOTION_SMALL,
     )
 }
+
+
+def write_tumours(folder: Path) -> Path:
+    """Few and small brains; one of them lacks a modality, two are of low grade."""
+    return write_brats(folder, 10, size=(44, 52, 40))
+
+
+TUMOUR_SMALL = {"spacing": [4.0, 4.0, 4.0], "inference_window": [24, 24, 24]}
+
+
+def tumours(*modalities: str) -> Example:
+    """Generated tumours in some modalities."""
+    return Example(
+        write_tumours,
+        partial(brats.datalist, modalities=modalities),
+        "",
+        "tiny_highresnet",
+        {"max_epochs": 2, "window": [16, 16, 16], "learning_rate": 0.01, **TUMOUR_SMALL},
+        TUMOUR_SMALL,
+    )
+
+
+TUMOUR = {
+    "": tumours("t1", "t2"),
+    "four_modalities": tumours("t1", "t1ce", "t2", "flair"),
+    "one_modality": tumours("t1"),
+}
+
+
+def write_limbs(folder: Path) -> Path:
+    """Studies of two regions, so that every part has both classes of each."""
+    return write_mura(folder, 40, size=(80, 64), regions=("wrist", "humerus"))
+
+
+def write_chests(folder: Path) -> Path:
+    """Images with and without pneumothorax in every part."""
+    return write_chestxray14(folder, 60, size=(64, 64))
+
+
+DENSENET_SMALL = {
+    "size": [48, 48],
+    "init_features": 4,
+    "growth_rate": 4,
+    "block_config": [1, 1, 1, 1],
+    "hidden": 8,
+}
+
+
+def densenets(write: Callable[[Path], Path], datalist: Callable[[Path], dict[str, Any]]) -> Example:
+    """Generated radiographs with settings that make a network small."""
+    training = {"max_epochs": 2, "batch_size": 4, "learning_rate": 0.001}
+    return Example(write, datalist, "", None, training | DENSENET_SMALL, DENSENET_SMALL)
+
+
 # By bundle, then by override config; an override without an example of its own is tried on the bundle's.
 EXAMPLES = {
+    "bone_xray_abnormality_classification": {"": densenets(write_limbs, mura.datalist)},
+    "chest_xray_pneumothorax_classification": {"": densenets(write_chests, chestxray14.datalist)},
     "hrpqct_motion_classification": MOTION,
     "hippocampus_mri_segmentation": HIPPOCAMPUS,
     "knee_mri_bone_segmentation": KNEE,
+    "tumor_core_mri_segmentation": TUMOUR,
     "wrist_xray_fracture_classification": WRIST,
     "wrist_xray_fracture_study_classification": WRIST,
 }

@@ -20,6 +20,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_tasks.catalog import Bundle, find_bundles, open_bundle
+from monai_tasks.datasets.datalist_file import image_items
 from monai_tasks.inference.runner import infer
 from monai_tasks.io.tables import read_table
 from monai_tasks.training.train import train
@@ -107,6 +108,10 @@ def of_studies(bundle: Bundle) -> bool:
     return ConfigParser.load_config_file(bundle.config("train")).get("inputs") == "studies"
 
 
+def first_channel(image: str | list[str]) -> str:
+    return image if isinstance(image, str) else image[0]
+
+
 def place(path: str) -> tuple[str, ...]:
     """A radiograph's study and name: names alone come in several studies."""
     return Path(path).parts[-2:]
@@ -143,7 +148,7 @@ def test_evaluation_takes_the_weights_and_the_test_part(trained, trial):
         rows = read_table(raw[0])
         values = [value for row in rows for name, value in row.items() if name != "filename"]
         names = [Path(row["filename"]).name for row in rows]
-        assert names == [Path(item["image"]).name for item in expected]
+        assert names == [Path(first_channel(item["image"])).name for item in expected]
     else:
         found = scores(trained.bundle.root / "evaluation")
         values = [value for row in found.values() for value in row]
@@ -168,7 +173,8 @@ def test_evaluation_takes_the_weights_and_the_test_part(trained, trial):
 def test_inference_predicts_what_the_batch_command_does(trained, trial, tmp_path):
     if trained.bundle.kind != "segmentation":
         pytest.skip("no label maps")
-    images = trained.bundle.root / "data" / trial.images.name
+    listed = trial.images.is_file()
+    images = trial.images if listed else trained.bundle.root / "data" / trial.images.name
     settings = trial.inference | {"dataset_dir": str(images)}
     run(trained.bundle, "run", ["inference"], settings, trained.cwd, ["-m", "monai.bundle"])
     batch = infer(
@@ -180,9 +186,10 @@ def test_inference_predicts_what_the_batch_command_does(trained, trial, tmp_path
         progress=False,
         settings=trial.inference,
     )
-    assert (batch.failed, batch.done) == (0, len(list(images.iterdir())))
+    paths = [Path(first_channel(item["image"])) for item in image_items([images])]
+    assert (batch.failed, batch.done) == (0, len(paths))
     found = 0
-    for path in sorted(images.iterdir()):
+    for path in paths:
         name = path.name.partition(".")[0]
         image = nibabel.load(path)
         alone = nibabel.load(trained.bundle.root / "predictions" / f"{name}_seg.nii.gz")
