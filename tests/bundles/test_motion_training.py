@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from monai.transforms import RandRotated
 from sklearn.metrics import cohen_kappa_score
 
 from monai_tasks.catalog import open_bundle
@@ -92,7 +93,8 @@ def prepare_at(size: int):
 
 def test_slices_are_turned_mirrored_and_made_noisy_as_the_config_says(trial, tmp_path):
     item = read_part(trial.datalist, "training")[0]
-    still = {"rotation_probability": 0.0, "flip_probability": 0.0, "noise_probability": 0.0}
+    names = ("quarter_turn", "rotation", "flip", "noise")
+    still = {f"{name}_probability": 0.0 for name in names}
 
     def prepared(**settings: Any) -> torch.Tensor:
         parser = config(trial, tmp_path, **(still | settings))
@@ -102,6 +104,8 @@ def test_slices_are_turned_mirrored_and_made_noisy_as_the_config_says(trial, tmp
     unchanged = prepared()
     torch.testing.assert_close(unchanged, torch.as_tensor(plain))
     torch.testing.assert_close(prepared(flip_probability=1.0), unchanged.flip(1, 2))
+    quarter = prepared(quarter_turn_probability=1.0)
+    assert any(torch.equal(quarter, unchanged.rot90(k, (1, 2))) for k in (1, 2, 3))
     noisy = prepared(noise_probability=1.0, noise=0.05) - unchanged
     assert 0.001 < noisy.std() < 0.06
     turned = prepared(rotation_probability=1.0)
@@ -110,9 +114,8 @@ def test_slices_are_turned_mirrored_and_made_noisy_as_the_config_says(trial, tmp
     one = unchanged.clone()
     one[..., 1:] = 0
     assert turned.shape == unchanged.shape
-    rotate = config(trial, tmp_path, rotation_probability=1.0).get_parsed_content("train#random_transforms")[
-        0
-    ]
+    steps = config(trial, tmp_path, rotation_probability=1.0).get_parsed_content("train#random_transforms")
+    (rotate,) = (step for step in steps if isinstance(step, RandRotated))
     assert rotate.set_random_state(1)({"image": one})["image"][..., 1:].abs().max() == 0
 
 
