@@ -1,0 +1,53 @@
+"""`monai-tasks transfer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from monai_tasks.cli import _options as options
+
+
+@click.command("transfer")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the experiment."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers do the runs instead.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Runs at a time; as many as devices are given without it."
+)
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    default=("auto",),
+    show_default=True,
+    help="auto, cpu or cuda:N; given several times, each does one run at a time.",
+)
+@options.verbosity
+def command(
+    plan: Path,
+    output: Path,
+    scheduler: str | None,
+    jobs: int | None,
+    devices: tuple[str, ...],
+    verbosity: int,
+) -> None:
+    """Train every arm of PLAN on every subset with every seed, and say whether the start helps."""
+    options.start_logging(verbosity)
+    if scheduler and (jobs or devices != ("auto",)):
+        raise click.UsageError("--jobs and --device are of this machine; expected none beside --scheduler")
+    with options.user_errors(), options.stoppable("runs"):
+        from monai_tasks.experiments.transfer_grid import transfer
+
+        summary = transfer(
+            plan, output, scheduler=scheduler, jobs=jobs, devices=devices, progress=verbosity >= 0
+        )
+    for name, reason in summary.failures:
+        click.echo(f"{name}: {reason}", err=True)
+    if verbosity >= 0:
+        click.echo(f"{summary.words}\n{summary.page}")
+    if summary.failures:
+        raise SystemExit(1)
