@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from scipy import ndimage
 
-from monai_tasks.radiographs.foreground import Overview, convex_hull
+from monai_tasks.radiographs.foreground import Overview, convex_hull, largest_component
 from monai_tasks.radiographs.study import Image, Study
 
 Box = tuple[slice, slice]
@@ -28,6 +28,9 @@ INNER = 0.12  # of the image beside its edges in which no seam is looked for
 MARGIN = 0.03  # of the image that is kept around a part
 WORN = (0.2, 0.35, 0.5)  # of the half width of a limb, that is worn off to see whether it is two
 ALIKE = 0.4  # share of the larger's pixels that the smaller of two arms has, at least
+STEP = 8.0  # times the difference of columns farther away, that those on both sides of a joint without a seam have
+STEEP = 0.03  # of the range, by which most pixels differ there
+MIDDLE = (0.3, 0.7)  # of the image, in which such a joint lies
 MOST = 4  # parts; an image that seems to show more shows no arms
 LENGTH = 0.4  # of the image's length along a limb, that a limb has at least
 LONG = (1.2, 8.0)  # length by width of a limb
@@ -43,8 +46,9 @@ def split_parts(
     Otsu's threshold on a reduced copy gives the connected pieces of the body. Pieces are parts of their own when
     they lie beside each other, seen along the limb: what lies in the limb's continuation, as fingers and their bones
     do, belongs to it. An even, black or white line through the whole image is a seam between two films, and nothing
-    is joined across it. Noise and patterns are no bodies: a piece too short, too thin or too ragged for a limb is
-    no part, and where there seem to be more than four, there are none.
+    is joined across it. Films that meet without such a line are told by the step between them, where both show a limb.
+    Noise and patterns are no bodies: a piece too short, too thin or too ragged for a limb is no part, and where there
+    seem to be more than four, there are none.
 
     Args:
         pixels: (H, W), white where the body is dense.
@@ -65,6 +69,12 @@ def split_parts(
         films.append((film, _pieces(pixels[film].shape, seen, smallest, relative)))
     if len(films) > 1 and not all(pieces for _, pieces in films):
         films = [(whole, _pieces(pixels.shape, overview, smallest, relative))]
+    if len(films) == 1 and len(films[0][1]) < 2:
+        halves = [
+            (film, Overview(pixels[film])) for film in _halves(overview.small, overview.edge, pixels.shape)
+        ]
+        if all(_shows_limb(seen) for _, seen in halves):
+            films = [(film, []) for film, _ in halves] or films
     boxes = [_within(film, box) for film, pieces in films for box in (pieces if len(pieces) > 1 else [ALL])]
     if not 1 < len(boxes) <= MOST:
         return [whole]
@@ -123,6 +133,38 @@ def _seam(pixels: np.ndarray) -> tuple[int, int] | None:
             # Its soft edges go with it.
             best = contrast, max(first - 1, 0), min(last + 1, width)
     return best[1:] if best else None
+
+
+def _halves(small: np.ndarray, edge: int, shape: tuple[int, int]) -> list[Box]:
+    """The films on both sides of a joint without a seam in the middle of the image; none without one."""
+    height, width = shape
+    column, row = _step(small), _step(small.T)
+    if column:
+        return [(slice(0, height), part) for part in (slice(0, column * edge), slice(column * edge, width))]
+    if row:
+        return [(part, slice(0, width)) for part in (slice(0, row * edge), slice(row * edge, height))]
+    return []
+
+
+def _step(small: np.ndarray) -> int | None:
+    """The column at which nearly all rows step, as no body does; nothing without one."""
+    smooth = ndimage.uniform_filter1d(small, 5, axis=0)
+    steps = abs(smooth[:, 2:] - smooth[:, :-2])
+    usual = np.median(steps, axis=0)
+    ratio = usual / (ndimage.median_filter(usual, size=21) + 0.004)
+    first, last = (int(share * small.shape[1]) for share in MIDDLE)
+    if last - first < 3:
+        return None
+    place = first + int(ratio[first : last - 2].argmax())
+    if ratio[place] < STEP or np.quantile(steps[:, place], 0.3) < STEEP:
+        return None
+    return place + 1
+
+
+def _shows_limb(overview: Overview) -> bool:
+    """Whether the largest piece of the body is a limb."""
+    largest = largest_component(overview.body)
+    return bool(largest.any()) and _is_limb(largest, largest)
 
 
 def _even_columns(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

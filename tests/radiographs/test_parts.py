@@ -90,6 +90,16 @@ def test_an_even_image_stays_whole():
     assert len(split_parts(np.full((50, 40), 9, np.uint16))) == 1
 
 
+def test_films_that_meet_without_a_seam():
+    """Hands that reach the joint on both sides, between films of different exposure."""
+    for seed in (1, 3, 5, 7):
+        found = two_arms(np.random.default_rng([72, seed, 1, 1]), (400, 400), joined=True)
+        boxes = split_parts(found.pixels)
+        assert len(boxes) == 2
+        # Within a collimator's rim.
+        assert abs(boxes[0][1].stop - found.border) < 20
+
+
 def scenery(kind, seed):
     """An image that shows no body."""
     rng = np.random.default_rng([46, seed])
