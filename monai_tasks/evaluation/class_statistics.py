@@ -179,19 +179,23 @@ def from_confusion(confusion: np.ndarray) -> dict[Key, np.ndarray]:
         "precision": _ratio(right, decided),
         "f1": _ratio(2 * right, true + decided),
     }
+    number = np.arange(classes)
+    distance = np.abs(number[:, None] - number)
+    expected = true[..., :, None] * decided[..., None, :]
+
+    def kappa(weight: np.ndarray) -> np.ndarray:
+        found = (weight * confusion).sum(axis=(-2, -1)) * total
+        return 1 - _ratio(found, (weight * expected).sum(axis=(-2, -1)))
+
     metrics: dict[Key, np.ndarray] = {("accuracy", None): _ratio(right.sum(axis=-1), total)}
-    if classes == 2:
+    metrics["kappa", None] = kappa(distance > 0)
+    if classes == 2:  # whose quadratic kappa is the same
         return metrics | {(name, None): values[..., 1] for name, values in own.items()}
     metrics |= {(name, k): values[..., k] for name, values in own.items() for k in range(classes)}
     own["precision"] = np.nan_to_num(own["precision"])
     for name, values in own.items():
         metrics[f"macro_{name}", None] = _mean(np.where(true > 0, values, np.nan))
-    number = np.arange(classes)
-    distance = np.abs(number[:, None] - number)
-    expected = true[..., :, None] * decided[..., None, :]
-    for name, weight in (("kappa", distance > 0), ("quadratic_kappa", distance**2)):
-        found = (weight * confusion).sum(axis=(-2, -1)) * total
-        metrics[name, None] = 1 - _ratio(found, (weight * expected).sum(axis=(-2, -1)))
+    metrics["quadratic_kappa", None] = kappa(distance**2)
     metrics["mean_absolute_error", None] = _ratio((distance * confusion).sum(axis=(-2, -1)), total)
     return metrics
 

@@ -225,7 +225,7 @@ def main_metric(classes: int, metric: str) -> str:
         classes: how many there are.
         metric: its name for two.
     """
-    return metric if classes == 2 or metric == "accuracy" else f"{MACRO}{metric}"
+    return metric if classes == 2 or metric in ("accuracy", "kappa") else f"{MACRO}{metric}"
 
 
 def _by_rule(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:

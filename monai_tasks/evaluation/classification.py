@@ -57,7 +57,7 @@ MACRO = "macro_"
 # A sum of absolute differences grows in nearly every resample, so that percentiles would lie above the value.
 WITHOUT_INTERVAL = ("calibration_error",)
 # What the difference of two runs is taken of.
-COMPARED = ("auroc", "macro_auroc", "accuracy")
+COMPARED = ("auroc", "macro_auroc", "accuracy", "kappa")
 
 
 def heading(metric: str) -> str:
@@ -163,7 +163,8 @@ def compare(
         metrics: of all classes together; those that the tables have are compared.
 
     Returns:
-        The differences; without `metrics` those of AUROC (of several classes its mean) and accuracy.
+        The differences; without `metrics` those of AUROC (of several classes its mean), accuracy
+        and kappa.
 
     Raises:
         ValueError: when the tables are not of the same cases.

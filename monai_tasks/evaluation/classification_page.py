@@ -15,7 +15,7 @@ from monai_tasks.evaluation.study_rules import AT_LEAST_ONE, MAJORITY
 from monai_tasks.report.page import BLANK, Facts, Figures, Section, Table, Text, write_page
 
 MOST_ROWS = 500
-OF_SUBGROUPS = ("accuracy", "sensitivity", "specificity", "auroc", "average_precision")
+OF_SUBGROUPS = ("accuracy", "kappa", "sensitivity", "specificity", "auroc", "average_precision")
 
 INTERVALS = (
     "Intervals are 95 % percentile bootstrap intervals: patients are drawn again with replacement, each with all cases "

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from monai.networks.nets import HighResNet
 from monai.networks.nets.highresnet import HighResBlock
 
+from monai_tasks.networks.layer_names import chosen
+
 
 def layers_of(network: HighResNet) -> dict[str, list[str]]:
     """The modules of each layer, from the input to the output.
@@ -58,16 +60,4 @@ def module_names(network: HighResNet, layers: Sequence[str] | int | None) -> lis
         >>> module_names(HighResNet(), ["conv_0", "res_1"])
         ['blocks.0', 'blocks.1', 'blocks.2', 'blocks.3']
     """
-    if layers is None:
-        return None
-    known = layers_of(network)
-    if isinstance(layers, int):
-        if not 0 <= layers < len(known):
-            raise ValueError(
-                f"the first {layers} layers; expected 0 to {len(known) - 1}, of {', '.join(known)}"
-            )
-        layers = list(known)[:layers]
-    wrong = [layers] if isinstance(layers, str) else [str(name) for name in layers if name not in known]
-    if wrong:
-        raise ValueError(f"layers {', '.join(wrong)}; expected a list of {', '.join(known)}")
-    return [name for layer, names in known.items() if layer in layers for name in names]
+    return chosen(layers_of(network), layers)

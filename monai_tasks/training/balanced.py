@@ -1,4 +1,4 @@
-"""Draw as many images of each class in every epoch, none of them twice."""
+"""Draw as many images of each class in every epoch: fewer of the commoner ones, more of the rarer ones, or both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from torch.utils.data import DistributedSampler
 class BalancedSampler(DistributedSampler):
     """An epoch of all items of the rarest class and as many of each other class, drawn anew without replacement.
 
-    With two classes an epoch is twice the smaller one; over the epochs all items of the larger one are seen.
+    With two classes an epoch is twice the smaller one; over the epochs all items of the larger one are seen. With
+    `repeats` the items of a rare class come several times, and fewer items of a common one are left out: no item
+    comes a second time before all of its class have come once.
     `torch.utils.data.WeightedRandomSampler` balances on average only, and draws some items of the smaller class twice
     while it leaves out others.
 
@@ -25,19 +27,30 @@ class BalancedSampler(DistributedSampler):
         seed: another one gives other draws.
         num_replicas: processes; None takes those of the process group, 1 where there is none.
         rank: of this process; None takes that of the process group, 0 where there is none.
+        repeats: how often each item of the rarest class comes, though never more often than it takes to have as many
+            as of the commonest. 1 leaves out (undersampling), None repeats until nothing is left out (oversampling),
+            what is between does both.
 
     Raises:
-        ValueError: when there is no item.
+        ValueError: when there is no item, or `repeats` is below 1.
     """
 
     def __init__(
-        self, labels: Sequence[int], seed: int = 0, num_replicas: int | None = None, rank: int | None = None
+        self,
+        labels: Sequence[int],
+        seed: int = 0,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        repeats: float | None = 1,
     ) -> None:
         classes = torch.as_tensor([int(label) for label in labels])
         if len(classes) == 0:
             raise ValueError("labels: none; expected the class of each item")
         self.groups = [(classes == value).nonzero().flatten() for value in classes.unique()]
-        self.each = min(len(group) for group in self.groups)
+        if repeats is not None and not repeats >= 1:
+            raise ValueError(f"repeats {repeats}; expected 1 or more, or None")
+        sizes = [len(group) for group in self.groups]
+        self.each = max(sizes) if repeats is None else min(round(min(sizes) * repeats), max(sizes))
         if dist.is_initialized():
             num_replicas = dist.get_world_size() if num_replicas is None else num_replicas
             rank = dist.get_rank() if rank is None else rank
@@ -46,8 +59,11 @@ class BalancedSampler(DistributedSampler):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        drawn = torch.cat(
-            [group[torch.randperm(len(group), generator=generator)[: self.each]] for group in self.groups]
-        )
+        drawn = torch.cat([part for group in self.groups for part in self._drawn(group, generator)])
         # The order, and the items that come twice where the processes do not divide their number, are torch's.
         return (int(drawn[place]) for place in super().__iter__())
+
+    def _drawn(self, group: torch.Tensor, generator: torch.Generator) -> list[torch.Tensor]:
+        """All items of a class as often as they go into an epoch, and some for the rest of it."""
+        whole, rest = divmod(self.each, len(group))
+        return [*[group] * whole, group[torch.randperm(len(group), generator=generator)[:rest]]]

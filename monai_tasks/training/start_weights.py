@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 WRAPPERS = ("module.", "network.")
 SHOWN = 3
 NOT_ASKED = "not of the layers that were asked for"
+
+State = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class StartFrom:
         self.path = path
         self.layers = layers
         self.folder = folder
+        self.convert: Callable[[State], State] | None = None
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
@@ -93,7 +96,7 @@ class StartFrom:
         if self.path is None:
             self._warn(_frozen(self.network))
             return None
-        start = start_from(self.network, self.path, self.layers)
+        start = start_from(self.network, self.path, self.layers, self.convert)
         start.say(self.path)
         untaken = _frozen(self.network) & start.kept.keys()
         self._warn(untaken)
@@ -111,7 +114,12 @@ class StartFrom:
             logger.warning("frozen with values that no file gave: %s", ", ".join(sorted(untaken)))
 
 
-def start_from(network: torch.nn.Module, path: str | Path, layers: Sequence[str] | None = None) -> Start:
+def start_from(
+    network: torch.nn.Module,
+    path: str | Path,
+    layers: Sequence[str] | None = None,
+    convert: Callable[[State], State] | None = None,
+) -> Start:
     """Load into a network what a file holds for it, by name and shape.
 
     Names are compared without the beginnings `module.` and `network.` that wrappers add. A value of another shape is
@@ -122,6 +130,7 @@ def start_from(network: torch.nn.Module, path: str | Path, layers: Sequence[str]
         network: wrapped for distribution or not.
         path: a file that `torch.save` wrote; see `read_state`.
         layers: names of the modules to start; None starts all that fit.
+        convert: makes of the file's values those of such a network, where it has other names.
 
     Returns:
         What was loaded and what was not, with the reasons.
@@ -132,6 +141,7 @@ def start_from(network: torch.nn.Module, path: str | Path, layers: Sequence[str]
     """
     network, path = unwrapped(network), Path(path)
     own, state = network.state_dict(), read_state(path)
+    state = convert(state) if convert else state
     wanted = own.keys() if layers is None else _within(own, modules_of(network, layers))
     files = {_plain(name): name for name in state}
     taken: dict[str, str] = {}

@@ -285,7 +285,9 @@ def weights_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         network = parser.get_parsed_content("network_def")
         for value in network.state_dict().values():
             if value.is_floating_point():  # normalisation's statistics and scales too, which begin as 0 and 1
-                value += 0.1 * torch.rand_like(value)
+                change = 0.1 * torch.rand_like(value)
+                # Around 0 where many are summed up, so that no network of a hundred layers overflows.
+                value += change - change.mean() if value.dim() > 1 else change
         path = tmp_path_factory.mktemp("weights") / "model.pt"
         torch.save(network.state_dict(), path)
         return path

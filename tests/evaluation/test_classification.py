@@ -79,6 +79,7 @@ def restated(scores: Scores, rows: list[int]) -> dict[tuple[str, int | None], fl
     values = [scores.probabilities[row].tolist() for row in rows]
     classes = scores.classes
     found = {("accuracy", None): sum(map(int.__eq__, labels, decisions)) / len(rows)}
+    found["kappa", None] = kappa(labels, decisions, bool)
     per_class = {}
     for number in range(classes):
         true = [label == number for label in labels]
@@ -98,7 +99,6 @@ def restated(scores: Scores, rows: list[int]) -> dict[tuple[str, int | None], fl
             means = [zero if math.isnan(per_class[k][name]) else per_class[k][name] for k in there]
             known = [value for value in means if not math.isnan(value)]
             found[f"macro_{name}", None] = ratio(sum(known), len(known))
-        found["kappa", None] = kappa(labels, decisions, bool)
         found["quadratic_kappa", None] = kappa(labels, decisions, lambda gap: gap**2)
         found["mean_absolute_error", None] = sum(
             abs(a - b) for a, b in zip(labels, decisions, strict=True)
@@ -141,6 +141,14 @@ def test_weights_stand_for_rows_that_are_there_several_times(classes):
         assert {key: values[place] for key, values in found.items()} == pytest.approx(
             restated(scores, rows), nan_ok=True
         )
+
+
+def test_the_kappa_of_two_classes_is_that_of_scikit_learn():
+    scores = drawn(2, 4)
+    found = {one.metric: one.value for one in measure(scores, resamples=2)}
+    assert found["kappa"] == pytest.approx(cohen_kappa_score(scores.labels, scores.decisions))
+    alike = Scores(scores.labels, scores.probabilities, np.zeros_like(scores.labels), scores.subjects)
+    assert {one.metric: one.value for one in measure(alike, resamples=2)}["kappa"] == 0
 
 
 def test_means_over_classes_are_those_of_scikit_learn():
@@ -248,7 +256,7 @@ def test_the_difference_of_two_runs_is_paired():
         first.labels, np.stack([1 - values, values], axis=1), (values >= 0.45).astype(int), first.subjects
     )
     found = {one.metric: one for one in compare(first, second, resamples=500, seed=2)}
-    assert set(found) == {"auroc", "accuracy"}
+    assert set(found) == {"auroc", "accuracy", "kappa"}
     apart = [{one.metric: one for one in measure(table, resamples=500, seed=2)} for table in (first, second)]
     for name, one in found.items():
         assert (one.value, one.other) == (apart[0][name].value, apart[1][name].value)
@@ -265,6 +273,7 @@ def test_the_difference_of_two_runs_is_paired():
     assert [one.metric for one in compare(drawn(3, 0), drawn(3, 0), resamples=5)] == [
         "macro_auroc",
         "accuracy",
+        "kappa",
     ]
 
 

@@ -202,7 +202,7 @@ def test_two_runs_on_the_same_studies(run, tmp_path):
     assert [(one["rule"], one["other_rule"], one["metric"]) for one in listed] == [
         (rule, "results", metric)
         for rule in ("results", "at_least_one", "majority")
-        for metric in ("auroc", "accuracy")
+        for metric in ("auroc", "accuracy", "kappa")
     ]
     accuracy = listed[1]
     # The study f is in one of them only.
@@ -215,9 +215,9 @@ def test_two_runs_on_the_same_studies(run, tmp_path):
     page = (tmp_path / "result" / "report.html").read_text()
     assert "Comparison of two runs" in page
     same = run(compare=tmp_path / "out", output="same").statistics["comparison"]
-    assert [(one["level"], one["rule"] == one["other_rule"]) for one in same] == [("image", True)] * 2 + [
+    assert [(one["level"], one["rule"] == one["other_rule"]) for one in same] == [("image", True)] * 3 + [
         ("study", True)
-    ] * 6
+    ] * 9
     assert {one["difference"] for one in same} == {0}
 
 
