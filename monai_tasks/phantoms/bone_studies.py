@@ -36,15 +36,15 @@ class Region:
 
 FIELDS = {
     "elbow": Region(
-        (170, 220), (4, -LENGTH + 4), (("humerus", 0.05, 0.16), ("radius", 0.8, 0.9), ("ulna", 0.6, 0.85))
+        (135, 180), (4, -LENGTH + 4), (("humerus", 0.05, 0.16), ("radius", 0.8, 0.9), ("ulna", 0.6, 0.85))
     ),
     "finger": Region(
         (85, 120), (0, 0), (("phalanx2.1", 0.3, 0.7), ("phalanx3.1", 0.3, 0.7), ("phalanx4.1", 0.3, 0.7))
     ),
     "forearm": Region((190, 225), (-10, -72), (("radius", 0.35, 0.65), ("ulna", 0.35, 0.65))),
     "hand": Region((175, 215), (-2, 66), tuple((f"metacarpal{ray}", 0.2, 0.65) for ray in (2, 3, 4, 5))),
-    "humerus": Region((270, 330), (-8, -150), (("humerus", 0.3, 0.72),)),
-    "shoulder": Region((170, 220), (-30, -26), (("humerus", 0.78, 0.88), ("clavicle", 0.62, 0.85))),
+    "humerus": Region((200, 260), (-4, -150), (("humerus", 0.35, 0.65),)),
+    "shoulder": Region((140, 185), (-24, -26), (("humerus", 0.78, 0.88), ("clavicle", 0.62, 0.85))),
     "wrist": Region((115, 155), (-7, 10), (("radius", 0.84, 0.92),)),
 }
 
@@ -94,7 +94,7 @@ class BoneStudy:
         person = draw_upper_arm(body) if region in UPPER else Person.draw(body)
         name, low, high = FIELDS[region].breaks[rng.integers(len(FIELDS[region].breaks))]
         share = float(rng.uniform(low, high))
-        fracture = _fracture(rng, person, name, share, FIELDS[region].length[0] / 130)
+        fracture = _fracture(rng, person, name, share, FIELDS[region].length[0] / 110)
         metal = _metal(rng, person, region, name, share)
         kind = rng.choice(3, p=SHARES)
         return cls(
@@ -131,13 +131,13 @@ class BoneStudy:
     def _grid(self, rng: np.random.Generator, view: str, size: tuple[int, int]) -> Grid:
         """The field of an image; some limbs lie across it or upside down."""
         field, scale = FIELDS[self.region], self.person.size
-        turn = float(rng.choice([0, 90, 180, 270], p=(0.82, 0.07, 0.04, 0.07)) + rng.normal(0, 7))
+        turn = float(rng.choice([0, 90, 180, 270], p=(0.86, 0.06, 0.02, 0.06)) + rng.normal(0, 7))
         length = scale * float(rng.uniform(*field.length))
         centre = scale * (np.array(field.centre) + rng.normal(0, 0.03, 2) * field.length[0])
         if self.region == "finger":
             centre += self.person.bone(view, f"phalanx{self.finger}.1").to_view(0, 22 * scale)
         if self.region == "elbow" and view == "lateral":
-            centre += scale * np.array([28, 12])
+            centre += scale * np.array([20, 8])
         across = abs(np.sin(np.radians(turn))) > 0.7
         rows, columns = size
         return Grid(
@@ -157,7 +157,7 @@ def _along(person: Person, view: str, name: str, share: float) -> float:
 
 def _fracture(rng: np.random.Generator, person: Person, name: str, share: float, wide: float) -> Fracture:
     """A fracture of a bone of any region; `wide` is the factor of its gap and its shift."""
-    drawn = Fracture.draw(rng, person, "radius", float(rng.uniform(0.65, 1)))
+    drawn = Fracture.draw(rng, person, "radius", float(rng.uniform(0.75, 1)))
     place = {view: (0.0, _along(person, view, name, share)) for view in VIEWS}
     shift = tuple(wide * way for way in drawn.shift)
     return replace(drawn, bone=name, place=place, shift=shift, gap=max(wide, 0.8) * drawn.gap)
@@ -172,7 +172,7 @@ def _metal(rng: np.random.Generator, person: Person, region: str, name: str, sha
     half = 0.5 * (bone.shape.box()[1] - bone.shape.box()[0])
     nail = bool(rng.random() < 0.3)
     reach = min((0.45 if nail else 0.3) * (top - bottom), 70.0) * float(rng.uniform(0.7, 1))
-    wide = float(np.clip(0.32 * half, 1.8, 6.0))
+    wide = float(np.clip(0.36 * half, 1.8, 7.0))
     holes = np.linspace(0.1, 0.9, int(rng.integers(4, 8)))
     rods = {}
     for view in VIEWS:
@@ -183,7 +183,7 @@ def _metal(rng: np.random.Generator, person: Person, region: str, name: str, sha
         if nail:
             rods[view] = (Rod(*ends, 0.8 * wide, 0.8 * wide),)
             continue
-        pieces = [Rod(*ends, wide, 1.8, tuple(holes.tolist())) if view == "pa" else Rod(*ends, 1.8, wide)]
+        pieces = [Rod(*ends, wide, 2.2, tuple(holes.tolist())) if view == "pa" else Rod(*ends, 2.0, wide)]
         for hole in holes if view == "lateral" else ():
             height = middle + (2 * hole - 1) * reach
             pieces.append(
