@@ -12,11 +12,12 @@ from types import MappingProxyType
 from typing import Any
 
 from monai_tasks.catalog import Bundle, BundleError, open_bundle
-from monai_tasks.datasets import decathlon, hrpqct, knee_mhd, radiographs
+from monai_tasks.datasets import brats, decathlon, hrpqct, knee_mhd, radiographs
 from monai_tasks.evaluation.by_kind import evaluate
 from monai_tasks.experiments.demo_page import Headline, sections
 from monai_tasks.inference import runner
 from monai_tasks.io.files import write_json
+from monai_tasks.phantoms.brats import write_brats
 from monai_tasks.phantoms.hrpqct import write_hrpqct
 from monai_tasks.phantoms.layouts import write_decathlon, write_knee_mhd
 from monai_tasks.phantoms.radiograph_archive import write_radiographs
@@ -65,6 +66,16 @@ def _write_scans(folder: Path, cases: int, seed: int) -> Path:
     return write_hrpqct(folder, cases, seed, size=128, jobs=2)
 
 
+# Voxels of 3 mm: windows of a quarter of the edge see as much of the head.
+TUMOURS = MappingProxyType(
+    {"spacing": [3.0, 3.0, 3.0], "window": [24, 24, 24], "windows_per_image": 2, "learning_rate": 0.003}
+)
+
+
+def _write_tumours(folder: Path, cases: int, seed: int) -> Path:
+    return write_brats(folder, cases, seed, size=(60, 70, 54))
+
+
 PLANS = {
     "hippocampus_mri_segmentation": Plan(
         write=write_decathlon,
@@ -81,6 +92,15 @@ PLANS = {
         epochs=50,
         expected=0.8,
         settings={"val_interval": 5, "epochs_to_a_tenth": 50},
+    ),
+    "tumor_core_mri_segmentation": Plan(
+        write=_write_tumours,
+        datalist=brats.datalist,
+        cases=40,
+        epochs=20,
+        expected=0.5,
+        settings=TUMOURS,
+        inference=("spacing",),
     ),
     "wrist_xray_fracture_classification": Plan(
         write=_write_wrists,

@@ -9,9 +9,10 @@ import nibabel
 import numpy as np
 import pytest
 
-from monai_tasks.datasets import decathlon, knee_mhd
+from monai_tasks.datasets import brats, decathlon, knee_mhd
 from monai_tasks.datasets.datalist_file import image_items, read_part
 from monai_tasks.io.errors import InputError
+from monai_tasks.phantoms.brats import write_brats
 
 PARTS = ("training", "validation", "test")
 
@@ -99,6 +100,15 @@ def test_a_folder_is_listed_once_for_all_parts(source, monkeypatch):
     assert calls == ["decathlon"]
     read_part(None, "test", dataset_dir=source, seed=1)
     assert len(calls) == 2
+
+
+def test_what_a_layout_takes_besides_reaches_it(tmp_path):
+    """Another choice of modalities is another datalist of the same folder."""
+    folder = write_brats(tmp_path / "data", 8, size=(22, 26, 20))
+    for modalities in (["t1"], ["flair", "t2"], ["t1"]):
+        for part in PARTS:
+            items = read_part(None, part, folder, 1, "brats", {"modalities": modalities, "with_lgg": True})
+            assert items == brats.datalist(folder, seed=1, modalities=modalities, with_lgg=True)[part]
 
 
 def test_labels_of_channels_and_names_come_back_from_a_file(tmp_path):
