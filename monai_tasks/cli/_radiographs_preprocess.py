@@ -11,8 +11,8 @@ from monai_tasks.cli import _options as options
 SHOWN = 20
 
 
-def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
-    return [name.strip() for name in value.split(",") if name.strip()] if value else None
+def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+    return [name.strip() for names in value for name in names.split(",") if name.strip()] or None
 
 
 @click.command("preprocess")
@@ -22,9 +22,10 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 )
 @click.option(
     "--steps",
+    multiple=True,
     callback=_names,
     metavar="NAME,...",
-    help="Run these steps only, such as body_part,alignment; their order stays that of the config.",
+    help="Run these steps only, such as body_part,alignment; may be repeated. Their order stays that of the config.",
 )
 @click.option(
     "--config",

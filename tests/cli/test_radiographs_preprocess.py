@@ -63,12 +63,12 @@ def test_options_reach_the_run(data, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "preprocess", preprocess)
     config = tmp_path / "own.json"
     config.write_text("{}")
-    words = ["--config", config, "--steps", "a, b", "--set", 'a#x=["1"]', "--set", "b#y=word"]
+    words = ["--config", config, "--steps", "a, b", "--steps", "c", "--set", 'a#x=["1"]', "--set", "b#y=word"]
     result = run(data, "-o", tmp_path / "out", *words, "--scheduler", "tcp://h:1", "--sheets", 3, "-q")
     assert result.exit_code == 0, result.output
     assert given == {
         "words": (data, tmp_path / "out"),
-        "steps": ["a", "b"],
+        "steps": ["a", "b", "c"],
         "config": config,
         "settings": {"a#x": ["1"], "b#y": "word"},
         "jobs": None,
