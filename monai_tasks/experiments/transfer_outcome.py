@@ -147,7 +147,7 @@ def _content(
             for name in (*MEASURED, "best_epoch", "best_iteration", "seconds", "data_wait_share")
         }
     for found, difference in zip(own["differences"], statistics.differences, strict=True):
-        found |= {"sign": difference.sign, "seeds_of_this_sign": difference.agreeing}
+        found |= {"sign": difference.sign}
     return {
         "bundle": plan.bundle.name,
         "bundle_version": plan.bundle.metadata["version"],

@@ -81,7 +81,7 @@ def _differences(statistics: Statistics, metric: str) -> Table:
             "value": one.value,
             "interval": None if one.low is None else f"{one.low:+.3f} to {one.high:+.3f}",
             "seeds": len(one.by_seed),
-            "agreeing": one.agreeing,
+            "above": sum(value > 0 for value in one.by_seed.values()),
             "answer": ANSWERS[one.sign],
         }
         for one in statistics.differences
@@ -91,14 +91,14 @@ def _differences(statistics: Statistics, metric: str) -> Table:
         "arm": "Arm",
         "other": "compared with",
         "value": f"Difference of {metric}",
-        "interval": f"{LEVEL:.0%} interval",
+        "interval": f"{100 * LEVEL:.0f} % interval",
         "seeds": "Seeds",
-        "agreeing": "of the same sign",
+        "above": "of them above zero",
         "answer": "Answer",
     }
     note = (
         f"Test subjects drawn again {RESAMPLES} times, the same ones for both arms; seeds averaged. An arm is better "
-        "or worse where the interval excludes zero."
+        "or worse where the interval excludes zero and every seed has that sign."
     )
     return Table(rows, columns, {"value": "+.3f"}, "Differences", note)
 
@@ -132,7 +132,7 @@ def _groups(rows: Sequence[Mapping[str, Any]], statistics: Statistics, metric: s
         "validation": "Validation",
         "test": f"Test {metric}",
         "deviation": "Deviation over seeds",
-        "interval": f"{LEVEL:.0%} interval",
+        "interval": f"{100 * LEVEL:.0f} % interval",
         "best_epoch": "Stop epoch",
         "best_iteration": "Stop iteration",
         "seconds": "Seconds",

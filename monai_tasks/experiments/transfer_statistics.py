@@ -62,17 +62,16 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """1 where the interval lies above zero, -1 below; 0 where it holds zero, or there is none."""
+        """1 where the interval lies above zero and so does every seed, -1 below; else 0, which tells nothing.
+
+        The interval does not hold the luck of the seeds: one of them alone could move it off zero.
+        """
         if self.low is None or self.high is None:
             return 0
-        return int(self.low > 0) - int(self.high < 0)
-
-    @property
-    def agreeing(self) -> int:
-        """How many seeds alone have a difference of the same sign as the mean."""
-        return sum(
-            (one > 0) - (one < 0) == (self.value > 0) - (self.value < 0) for one in self.by_seed.values()
-        )
+        seeds = self.by_seed.values()
+        above = self.low > 0 and all(value > 0 for value in seeds)
+        below = self.high < 0 and all(value < 0 for value in seeds)
+        return int(above) - int(below)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from monai_tasks.experiments.transfer_plan import ALL
 from monai_tasks.experiments.transfer_statistics import Difference, Statistics
 
 FEW = 10  # test subjects below which a percentile interval is known to be too narrow
-VERBS = {1: "is better than", -1: "is worse than"}
+NOUN = " training subjects"
+VERBS = {1: "better", -1: "worse"}
 
 
 def answer(
@@ -24,7 +25,7 @@ def answer(
 ) -> str:
     """Say in one paragraph what the differences between the arms are worth.
 
-    A difference is told as one only where its interval excludes zero.
+    A difference is told as one only where its interval excludes zero and every seed has its sign.
 
     Args:
         statistics: of the runs.
@@ -66,24 +67,38 @@ def _comparison(own: Sequence[Difference], subjects: Mapping[str, int]) -> str:
     arm, other = own[0].arm, own[0].other
     told = []
     for sign, verb in VERBS.items():
-        found = [one for one in own if one.sign == sign]
+        found = [f"{_size(one, subjects)} ({_figures(one)})" for one in own if one.sign == sign]
         if found:
-            told.append(f"{verb} {other} with {_listed([_figures(one, subjects) for one in found])}")
+            told.append(f"is {verb} than {other} with {_listed(found)}")
     unclear = [one for one in own if one.sign == 0]
     if unclear:
-        sizes = _listed([_figures(one, subjects) for one in unclear])
-        told.append(f"cannot be told from {other} with {sizes}")
-    return f"{arm}: {'; '.join(told)}."
+        sizes = _listed(
+            [_size(one, subjects).removesuffix(NOUN) for one in unclear[:-1]] + [_size(unclear[-1], subjects)]
+        )
+        told.append(f"cannot be told from {other} with {sizes}{_reach(unclear)}")
+    return f"{arm} {'; it '.join(told)}."
 
 
-def _figures(one: Difference, subjects: Mapping[str, int]) -> str:
-    count = _count(subjects[one.subset], "training subjects")
-    size = f"all {count}" if one.subset == ALL else count
-    interval = "no interval" if one.low is None else f"{LEVEL:.0%} interval {one.low:+.3f} to {one.high:+.3f}"
-    seeds = f"{_count(len(one.by_seed), 'seeds')}"
-    if len(one.by_seed) > 1 and one.sign:
-        seeds = f"the same sign in {one.agreeing} of {len(one.by_seed)} seeds"
-    return f"{size} ({one.value:+.3f}, {interval}, {seeds})"
+def _size(one: Difference, subjects: Mapping[str, int]) -> str:
+    count = _count(subjects[one.subset], NOUN.strip())
+    return f"all {count}" if one.subset == ALL else count
+
+
+def _figures(one: Difference) -> str:
+    seeds = "in one seed" if len(one.by_seed) == 1 else f"above zero in each of {len(one.by_seed)} seeds"
+    if one.sign < 0:
+        seeds = seeds.replace("above", "below")
+    return f"{one.value:+.3f}, {100 * LEVEL:.0f} % interval {one.low:+.3f} to {one.high:+.3f}, {seeds}"
+
+
+def _reach(unclear: Sequence[Difference]) -> str:
+    """What may hide where nothing can be told."""
+    known = [(one.low, one.high) for one in unclear if one.low is not None and one.high is not None]
+    if not known:
+        return " (there is no interval)"
+    low, high = min(low for low, _ in known), max(high for _, high in known)
+    which = "the interval reaches" if len(known) == 1 else "the intervals reach"
+    return f" ({which} from {low:+.3f} to {high:+.3f})"
 
 
 def _limits(statistics: Statistics, seeds: int, redraw: bool) -> str:
