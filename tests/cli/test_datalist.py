@@ -11,8 +11,11 @@ from click.testing import CliRunner
 from monai.data import load_decathlon_datalist
 
 from monai_tasks.cli import main
-from monai_tasks.datasets import decathlon
+from monai_tasks.datasets import brats, chestxray14, decathlon, mura
+from monai_tasks.phantoms.brats import write_brats
+from monai_tasks.phantoms.chestxray14 import write_chestxray14
 from monai_tasks.phantoms.layouts import write_decathlon, write_ixi
+from monai_tasks.phantoms.mura import write_mura
 
 
 def run(*words):
@@ -138,3 +141,49 @@ def test_other_layouts_have_no_grades(crops, tmp_path):
     result = run("decathlon", crops, "-o", tmp_path / "out.json", "--rater", "a")
     assert result.exit_code == 2
     assert "--rater is for the layout hrpqct only." in result.stderr
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trees")
+    write_chestxray14(folder / "chests", 25, size=(8, 8))
+    write_brats(folder / "tumours", 9, size=(8, 8, 8))
+    write_mura(folder / "bones", 20, size=(8, 8), regions=("forearm",))
+    return folder
+
+
+def test_options_of_published_trees(trees, tmp_path):
+    output = tmp_path / "out.json"
+    assert run("chestxray14", trees / "chests", "-o", output, "--negatives", "all").exit_code == 0
+    assert json.loads(output.read_text()) == chestxray14.datalist(trees / "chests", negatives="all")
+    words = ["--modality", "flair", "--modality", "t1", "--with-lgg", "--seed", 2]
+    result = run("brats", trees / "tumours", "-o", output, *words)
+    assert result.exit_code == 0, result.output
+    expected = brats.datalist(trees / "tumours", seed=2, modalities=("flair", "t1"), with_lgg=True)
+    assert json.loads(output.read_text()) == expected
+    assert run("brats", trees / "tumours", "-o", output).exit_code == 0
+    assert json.loads(output.read_text()) == brats.datalist(trees / "tumours")
+
+
+def test_mura_reports_what_is_not_used(trees, tmp_path):
+    result = run("mura", trees / "bones", "-o", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    assert [line.split(": ")[2].split("/")[0] for line in lines] == ["no file train", "no file train"]
+    assert result.stdout.endswith("2 not used\n")
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content == mura.datalist(trees / "bones")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--negatives", "all"], "--negatives is for the layout chestxray14 only."),
+        (["--modality", "t1"], "--modality is for the layout brats only."),
+        (["--with-lgg"], "--with-lgg is for the layout brats only."),
+    ],
+)
+def test_options_of_other_layouts_are_refused(crops, tmp_path, words, text):
+    result = run("decathlon", crops, "-o", tmp_path / "out.json", *words)
+    assert result.exit_code == 2
+    assert text in result.stderr
