@@ -50,7 +50,7 @@ class BalancedSampler(DistributedSampler):
         if repeats is not None and not repeats >= 1:
             raise ValueError(f"repeats {repeats}; expected 1 or more, or None")
         sizes = [len(group) for group in self.groups]
-        self.each = max(sizes) if repeats is None else min(round(min(sizes) * repeats), max(sizes))
+        self.each = max(sizes) if repeats is None else round(min(min(sizes) * repeats, max(sizes)))
         if dist.is_initialized():
             num_replicas = dist.get_world_size() if num_replicas is None else num_replicas
             rank = dist.get_rank() if rank is None else rank

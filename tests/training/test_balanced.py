@@ -41,6 +41,39 @@ def test_every_epoch_draws_anew_and_over_time_everything():
     assert all(1 <= seen[place] <= 21 for place, label in enumerate(LABELS) if label == 0)
 
 
+@pytest.mark.parametrize(
+    ("repeats", "each"), [(1, 7), (2, 14), (2.5, 18), (27 / 7, 27), (None, 27), (100, 27), (float("inf"), 27)]
+)
+def test_rare_items_come_again_and_common_ones_are_left_out(repeats, each):
+    """7 items of one class and 27 of the other: no item comes a time more than another of its class, and one."""
+    sampler = BalancedSampler(LABELS, repeats=repeats)
+    for number in range(3):
+        drawn = epoch(sampler, number)
+        assert len(drawn) == len(sampler) == 2 * each
+        times = Counter(drawn)
+        assert Counter(LABELS[place] for place in drawn) == {0: each, 1: each}
+        rare = [times[place] for place, label in enumerate(LABELS) if label == 1]
+        assert {min(rare), max(rare)} <= {each // 7, -(-each // 7)}
+        common = [times[place] for place, label in enumerate(LABELS) if label == 0]
+        assert max(common) == 1
+        assert sum(common) == each
+    assert epoch(sampler, 1) != epoch(sampler, 2)
+
+
+def test_processes_share_repeated_items_too():
+    alone = epoch(BalancedSampler(LABELS, seed=1, repeats=None), 2)
+    shares = [
+        epoch(BalancedSampler(LABELS, 1, num_replicas=2, rank=rank, repeats=None), 2) for rank in (0, 1)
+    ]
+    assert Counter(shares[0] + shares[1]) == Counter(alone)
+
+
+@pytest.mark.parametrize("repeats", [0, 0.5, -1, float("nan")])
+def test_repeats_below_one_are_refused(repeats):
+    with pytest.raises(ValueError, match="expected 1 or more, or None"):
+        BalancedSampler(LABELS, repeats=repeats)
+
+
 def test_the_classes_are_mixed():
     firsts = [LABELS[epoch(BalancedSampler(LABELS), number)[0]] for number in range(40)]
     assert 8 <= sum(firsts) <= 32
