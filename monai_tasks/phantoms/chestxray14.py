@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -91,6 +90,6 @@ def _findings(seed: int, number: int, share: float) -> tuple[str, ...]:
 
 def _row(seed: int, patient: int, follow_up: int, view: str, size: tuple[int, int]) -> str:
     """The columns of the table after the findings; age and sex are made up."""
-    rng: Any = np.random.default_rng([seed, patient, 4])
+    rng = np.random.default_rng([seed, patient, 4])
     age, sex = rng.integers(18, 90) + follow_up, rng.choice(["M", "F"])
     return f"{follow_up},{patient},{age:03d}Y,{sex},{view},{size[1]},{size[0]},0.143,0.143,"
