@@ -18,8 +18,9 @@ def walle_net(num_classes: int = 5, in_channels: int = 1) -> nn.Sequential:
     """The network of [Walle2023], written anew from its description: 10,149 parameters for 5 classes and 1 channel.
 
     Five 3x3 convolutions of 16 features, each followed by LeakyReLU of slope 0.3 and max-pooling by 2, the average over
-    the image, a linear layer of 32 features with ReLU and one of the classes. The convolutions are padded here, which
-    the description leaves open.
+    the image, a linear layer of 32 features with ReLU and one of the classes. The description leaves open that the
+    convolutions are padded here, and that weights begin as in [Glorot2010]. With torch's own the features of the last
+    convolution hardly depend on the image any more, and the network does not begin to learn.
 
     Args:
         num_classes: scores.
@@ -39,4 +40,9 @@ def walle_net(num_classes: int = 5, in_channels: int = 1) -> nn.Sequential:
     parts["hidden"] = nn.Linear(FEATURES, HIDDEN)
     parts["activation"] = nn.ReLU()
     parts["classifier"] = nn.Linear(HIDDEN, num_classes)
-    return nn.Sequential(parts)
+    network = nn.Sequential(parts)
+    for module in network:
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    return network
