@@ -9,6 +9,7 @@ from monai.visualize import GradCAM
 from monai.visualize.visualizer import default_upsampler
 
 from monai_tasks.explain.score import absent, direction, gradients, one_batch, own_copy
+from monai_tasks.networks.concat_pool_densenet import ConcatPool
 
 POOLS = (
     torch.nn.AdaptiveAvgPool1d,
@@ -17,6 +18,7 @@ POOLS = (
     torch.nn.AdaptiveMaxPool1d,
     torch.nn.AdaptiveMaxPool2d,
     torch.nn.AdaptiveMaxPool3d,
+    ConcatPool,
 )
 COARSEST = 24  # pixels of the image for one of the features along an axis: 16 are fine enough, 32 are not
 

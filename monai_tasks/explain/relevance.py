@@ -17,6 +17,7 @@ from monai_tasks.explain.canonizers import (
 )
 from monai_tasks.explain.rules import SMALL, EpsilonSharedBias, PlusSharedBias
 from monai_tasks.explain.score import absent, direction, gradients, one_batch, own_copy
+from monai_tasks.networks.concat_pool_densenet import ConcatPool
 
 TOLERANCE = 0.01  # of the sizes of the logits
 LATE = 0.25  # of the convolutions; of a ResNet18 its last stage
@@ -99,7 +100,7 @@ def composite(network: torch.nn.Module, late: float = LATE) -> zennit.core.Compo
     by_kind = zennit.composites.SpecialFirstLayerMapComposite(
         layer_map=[
             ((StandardScore, types.Activation, types.BatchNorm), passed),
-            ((zennit.layer.Sum, types.AvgPool), norm),
+            ((zennit.layer.Sum, types.AvgPool, ConcatPool), norm),
             ((types.Convolution,), PlusSharedBias()),
             ((torch.nn.Linear,), EpsilonSharedBias()),
         ],

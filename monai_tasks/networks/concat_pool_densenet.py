@@ -6,13 +6,29 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
-from monai.networks.layers import Norm, Pool
+from monai.networks.layers import Norm
 from monai.networks.nets import DenseNet
 from torch import nn
 
 from monai_tasks.networks.layer_names import chosen
 
 BLOCKS_OF_121 = (6, 12, 24, 16)
+
+
+class ConcatPool(nn.Module):
+    """Averages over the image, and behind them maxima: (B, C, H, W[, D]) to (B, 2 C)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pool.
+
+        Args:
+            x: (B, C, H, W[, D]).
+
+        Returns:
+            (B, 2 C).
+        """
+        places = x.flatten(2)
+        return torch.cat([places.mean(dim=2), places.amax(dim=2)], dim=1)
 
 
 class ConcatPoolDenseNet(nn.Module):
@@ -61,8 +77,7 @@ class ConcatPoolDenseNet(nn.Module):
         self.features.add_module(
             "relu5", nn.ReLU(inplace=True)
         )  # MONAI has it among the layers that are left out
-        self.average = Pool[Pool.ADAPTIVEAVG, spatial_dims](1)
-        self.maximum = Pool[Pool.ADAPTIVEMAX, spatial_dims](1)
+        self.pool = ConcatPool()
         pooled = 2 * densenet.class_layers.out.in_features
         self.head = nn.Sequential(
             OrderedDict(
@@ -83,9 +98,7 @@ class ConcatPoolDenseNet(nn.Module):
         Returns:
             (B, classes).
         """
-        found = self.features(x)
-        pooled = torch.cat([self.average(found), self.maximum(found)], dim=1)
-        return self.head(pooled.flatten(1))
+        return self.head(self.pool(self.features(x)))
 
 
 def layers_of(network: nn.Module) -> dict[str, list[str]]:
