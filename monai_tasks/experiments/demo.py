@@ -12,14 +12,16 @@ from types import MappingProxyType
 from typing import Any
 
 from monai_tasks.catalog import Bundle, BundleError, open_bundle
-from monai_tasks.datasets import brats, decathlon, hrpqct, knee_mhd, radiographs
+from monai_tasks.datasets import brats, chestxray14, decathlon, hrpqct, knee_mhd, mura, radiographs
 from monai_tasks.evaluation.by_kind import evaluate
 from monai_tasks.experiments.demo_page import Headline, sections
 from monai_tasks.inference import runner
 from monai_tasks.io.files import write_json
 from monai_tasks.phantoms.brats import write_brats
+from monai_tasks.phantoms.chestxray14 import write_chestxray14
 from monai_tasks.phantoms.hrpqct import write_hrpqct
 from monai_tasks.phantoms.layouts import write_decathlon, write_knee_mhd
+from monai_tasks.phantoms.mura import write_mura
 from monai_tasks.phantoms.radiograph_archive import write_radiographs
 from monai_tasks.report.page import write_page
 from monai_tasks.training.train import train
@@ -76,6 +78,28 @@ def _write_tumours(folder: Path, cases: int, seed: int) -> Path:
     return write_brats(folder, cases, seed, size=(60, 70, 54))
 
 
+# Small images, and few layers of few channels.
+DENSENETS = MappingProxyType(
+    {
+        "size": [128, 128],
+        "init_features": 16,
+        "growth_rate": 8,
+        "block_config": [2, 4, 4, 2],
+        "hidden": 64,
+        "learning_rate": 0.002,
+    }
+)
+OF_DENSENETS = ("size", "init_features", "growth_rate", "block_config", "hidden")
+
+
+def _write_limbs(folder: Path, cases: int, seed: int) -> Path:
+    return write_mura(folder, cases, seed, size=(160, 128))
+
+
+def _write_chests(folder: Path, cases: int, seed: int) -> Path:
+    return write_chestxray14(folder, cases, seed, size=(144, 144))
+
+
 PLANS = {
     "hippocampus_mri_segmentation": Plan(
         write=write_decathlon,
@@ -101,6 +125,24 @@ PLANS = {
         expected=0.5,
         settings=TUMOURS,
         inference=("spacing",),
+    ),
+    "bone_xray_abnormality_classification": Plan(
+        write=_write_limbs,
+        datalist=mura.datalist,
+        cases=400,
+        epochs=20,
+        expected=0.65,
+        settings=DENSENETS,
+        inference=OF_DENSENETS,
+    ),
+    "chest_xray_pneumothorax_classification": Plan(
+        write=_write_chests,
+        datalist=chestxray14.datalist,
+        cases=600,
+        epochs=20,
+        expected=0.65,
+        settings=DENSENETS,
+        inference=OF_DENSENETS,
     ),
     "wrist_xray_fracture_classification": Plan(
         write=_write_wrists,
