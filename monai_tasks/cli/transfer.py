@@ -41,10 +41,18 @@ def command(
         raise click.UsageError("--jobs and --device are of this machine; expected none beside --scheduler")
     with options.user_errors(), options.stoppable("runs"):
         from monai_tasks.experiments.transfer_grid import transfer
+        from monai_tasks.experiments.transfer_plan import read_plan
+        from monai_tasks.inference.configs import ConfigError
+        from monai_tasks.inference.engine import DeviceError
+        from monai_tasks.io.errors import InputError
 
-        summary = transfer(
-            plan, output, scheduler=scheduler, jobs=jobs, devices=devices, progress=verbosity >= 0
-        )
+        try:
+            read = read_plan(plan)
+            summary = transfer(
+                read, output, scheduler=scheduler, jobs=jobs, devices=devices, progress=verbosity >= 0
+            )
+        except (ConfigError, DeviceError, InputError) as error:
+            raise click.UsageError(str(error)) from error
     for name, reason in summary.failures:
         click.echo(f"{name}: {reason}", err=True)
     if verbosity >= 0:

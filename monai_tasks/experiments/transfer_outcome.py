@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from monai_tasks.evaluation.intervals import LEVEL, RESAMPLES
 from monai_tasks.experiments.transfer_answers import Answers, MapAnswers, Measure, read_answers
 from monai_tasks.experiments.transfer_page import BOXES, LEARNING, LOSSES, VALIDATION, write_transfer_page
 from monai_tasks.experiments.transfer_plan import Plan
-from monai_tasks.experiments.transfer_plots import course, draw_courses, draw_learning_curves
+from monai_tasks.experiments.transfer_plots import SIDE_BY_SIDE, course, draw_courses, draw_learning_curves
 from monai_tasks.experiments.transfer_run import DONE, EVALUATION, FAILED, Result, Task
 from monai_tasks.experiments.transfer_statistics import Place, Statistics, statistics_of
 from monai_tasks.experiments.transfer_subsets import Subset
@@ -24,6 +25,7 @@ from monai_tasks.io.tables import read_table, write_table
 from monai_tasks.report.plots import box_plots
 
 TABLE, SUMMARY, PAGE = "table.csv", "summary.json", "report.html"
+NARROW = 10  # letters of a line under a box
 MEASURED = ("train", "train_loss", "validation", "test")
 COLUMNS = (
     *("subset", "subjects", "images", "arm", "seed", "status", *MEASURED, "best_epoch", "best_iteration"),
@@ -115,8 +117,10 @@ def _draw(
     boxes: dict[str, dict[str, list[float]]] = {}
     for group in statistics.groups:
         own = [answers[group.subset, group.arm, seed] for seed in group.values]
-        boxes.setdefault(headings[group.subset], {})[group.arm] = _spread(own, list(group.values.values()))
-    box_plots(boxes, output / BOXES, columns=1 if len(arms) > 4 else 3)
+        name = textwrap.fill(group.arm, NARROW)
+        boxes.setdefault(headings[group.subset], {})[name] = _spread(own, list(group.values.values()))
+    width = max(1.0, len(arms) / 4)
+    box_plots(boxes, output / BOXES, columns=max(1, int(SIDE_BY_SIDE / width)), width=width)
     if any(isinstance(one, MapAnswers) for one in answers.values()):
         return f"{measure.heading} of the test part; a value a case, the mean over the seeds"
     return f"{measure.heading} of the test part; a value a seed"

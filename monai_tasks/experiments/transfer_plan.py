@@ -17,7 +17,7 @@ SOURCE, IMAGENET = "source", "imagenet"
 ALL = "all"
 LEVELS = ("image", "study")
 # Names become folders: letters, digits and a few signs, beginning with a letter or digit.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+=-]{0,59}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,_+=-]{0,59}")
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class _Reader:
         self._check_keys(own, ARM_KEYS, ("name",), where)
         name = own["name"]
         if not isinstance(name, str) or not NAME.fullmatch(name) or name != name.strip(" ."):
-            self._wrong(f"{where}, name", name, "letters, digits, spaces and ._+=-, 60 at most")
+            self._wrong(f"{where}, name", name, "letters, digits, spaces and .,_+=-, 60 at most")
         where = f"arm {name!r}"
         start = self._text(f"{where}, start", own.get("start"))
         layers, frozen = own.get("layers"), own.get("frozen", ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -164,6 +165,9 @@ def run(task: Task) -> Result:
         except Exception as error:  # one run's failure must not end the others
             logger.debug("run %s failed", task.key, exc_info=error)
             return failure(error)
+        finally:
+            # A training's engines and handlers refer to each other in circles, and hold its images.
+            gc.collect()
 
 
 def failure(error: BaseException) -> Result:
@@ -221,19 +225,18 @@ def _claim(task: Task) -> None:
     """Say in the folder what is run there.
 
     Raises:
-        OtherRunError: when it holds a run of another kind.
+        OtherRunError: when another training was begun there.
     """
     facts, file = task.facts(), task.folder / ARM
-    if file.is_file():
+    if file.is_file() and (task.folder / "last.pt").is_file():
         kept = json.loads(file.read_text(encoding="utf-8"))
         differing = [name for name, value in facts.items() if kept.get(name) != value]
         if differing:
             raise OtherRunError(
-                f"{task.folder}: holds a run with another {', '.join(differing)}; expected the same plan, or another "
-                "output folder"
+                f"{task.folder}: holds a run that differs in {', '.join(differing)}; expected the same plan, or "
+                "another output folder"
             )
-    else:
-        write_json(file, facts)
+    write_json(file, facts)
 
 
 def _run(task: Task, device: str) -> Result:

@@ -29,6 +29,7 @@ def box_plots(
     metrics: Mapping[str, Mapping[str, Sequence[float | None]]],
     path: str | os.PathLike[str],
     columns: int = 3,
+    width: float = 1.0,
 ) -> None:
     """One panel a metric, in it one box a label over the values of all cases.
 
@@ -39,8 +40,9 @@ def box_plots(
         metrics: heading of each panel to the values of each label; None and NaN are left out.
         path: the PNG to write.
         columns: panels side by side at most.
+        width: of a panel, in the usual widths.
     """
-    figure, places = panels(len(metrics), min(columns, max(len(metrics), 1)))
+    figure, places = panels(len(metrics), min(columns, max(len(metrics), 1)), width)
     for axes, (heading, groups) in zip(places, metrics.items(), strict=True):
         values = [[value for value in group if _is_number(value)] for group in groups.values()]
         axes.boxplot(
