@@ -113,8 +113,9 @@ def first_channel(image: str | list[str]) -> str:
 
 
 def place(path: str) -> tuple[str, ...]:
-    """A radiograph's study and name: names alone come in several studies."""
-    return Path(path).parts[-2:]
+    """Where an image is below the folder of generated images: names alone come in several studies."""
+    parts = Path(path).parts
+    return parts[len(parts) - parts[::-1].index("data") :]
 
 
 @pytest.fixture(scope="module")
