@@ -45,6 +45,7 @@ OF_GRADE = ("quadratic_kappa", "mean_absolute_error", "macro_f1")
 OF_DECISION = ("sensitivity", "specificity")
 HEADS = ("graded by", "scans", *OF_GRADE, *(f"scan again: {name}" for name in OF_DECISION))
 PARTS = ("training", "validation", "test")
+UNSEEN = 11  # what is added to the seed: the scans of 1 were looked at while settings were chosen
 GRADES, RESCAN_FROM = 5, 3
 QME = {"qme_ssd": True, "qme_ncc": False}  # whether it rises with motion
 
@@ -70,12 +71,12 @@ BASELINE = "Walle"
 # Slices of half the edge are too coarse to be turned by any angle, and the rates suit so few steps.
 OURS = (("rotation_probability", 0.0), ("learning_rate", 0.002))
 VARIANTS = (
-    # It has no normalisation and few features, and is slow to begin.
+    # It has no normalisation and few features, and is slow to begin: it gets small batches and twice the epochs.
     Variant(
         BASELINE,
         ("walle",),
-        (OURS[0], ("learning_rate", 0.003), ("patience", 100), ("mixed_precision", False)),
-        epochs=3.0,
+        (OURS[0], ("batch_size", 2), ("patience", 100), ("mixed_precision", False)),
+        epochs=2.0,
     ),
     Variant("ours", (), OURS),
     Variant("ours, ordinal loss", ("ordinal",), OURS),
@@ -110,7 +111,7 @@ def main() -> None:
 
 def write_scans(output: Path, arguments: argparse.Namespace) -> None:
     """Write the scans of training, the unseen ones, and those that QME is fitted on, with their datalists."""
-    plans = [("seen", arguments.scans, 0, {}), ("unseen", arguments.unseen, 1, {})]
+    plans = [("seen", arguments.scans, 0, {}), ("unseen", arguments.unseen, UNSEEN, {})]
     if arguments.texture:
         plans.append(("real_texture", arguments.unseen, 3, {"texture": arguments.texture}))
     for name, scans, further, options in plans:
@@ -126,7 +127,7 @@ def write_scans(output: Path, arguments: argparse.Namespace) -> None:
             split |= {"training": [], "validation": [], "test": everything}
         write_json(folder / "datalist.json", split)
         print(f"{name}: {scans} scans in {time.perf_counter() - begun:.0f} s", flush=True)
-    for name, scans, further in (("unseen", arguments.unseen, 1), ("fit", arguments.fit, 2)):
+    for name, scans, further in (("unseen", arguments.unseen, UNSEEN), ("fit", arguments.fit, 2)):
         folder = output / f"{name}_with_projections"
         if arguments.fit and not (folder / "grades.csv").is_file():
             begun = time.perf_counter()
