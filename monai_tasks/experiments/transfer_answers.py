@@ -26,7 +26,16 @@ from monai_tasks.io.tables import read_table
 PREDICTIONS = "predictions.csv"
 # Metrics that are better when they are higher, which a "helps" needs.
 OF_SEGMENTATION = ("dice", "jaccard", "precision", "sensitivity", "specificity", "accuracy")
-OF_TWO_CLASSES = ("auroc", "average_precision", "accuracy", "f1", "sensitivity", "specificity", "precision")
+OF_TWO_CLASSES = (
+    "auroc",
+    "average_precision",
+    "accuracy",
+    "f1",
+    "sensitivity",
+    "specificity",
+    "precision",
+    "kappa",
+)
 OF_MORE_CLASSES = (
     *("accuracy", "kappa", "quadratic_kappa"),
     *(f"{MACRO}{name}" for name in ("auroc", "average_precision", "f1", "sensitivity", "precision")),

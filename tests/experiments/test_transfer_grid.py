@@ -297,3 +297,38 @@ def test_wrong_usage_of_the_command(write, tmp_path):
 
     assert "expected none beside --scheduler" in said("--scheduler", "tcp://x:1", "--jobs", "2")
     assert "device 'gpu'" in said("--device", "gpu")
+
+
+@pytest.mark.slow
+def test_a_classification_is_compared_by_the_area_under_its_curve(tmp_path):
+    from sklearn.metrics import roc_auc_score
+
+    from monai_tasks.datasets import chestxray14
+    from monai_tasks.phantoms.chestxray14 import write_chestxray14
+
+    folder = write_chestxray14(tmp_path / "chests", 40, seed=2, size=(48, 48))
+    (tmp_path / "list.json").write_text(json.dumps(chestxray14.datalist(folder)))
+    small = {"init_features": 4, "growth_rate": 2, "block_config": [1, 1], "hidden": 4, "size": [24, 24]}
+    content = {
+        "bundle": "chest_xray_pneumothorax_classification",
+        "datalist": "list.json",
+        "arms": [{"name": "scratch"}, {"name": "random", "frozen": 1, "random": True}],
+        "subsets": ["all"],
+        "seeds": [3],
+        "epochs": 1,
+        "settings": {**small, "batch_size": 4},
+    }
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(content))
+    summary = transfer(tmp_path / "plan.yaml", tmp_path / "out", devices=["cpu"], progress=False)
+    assert summary.failures == ()
+    rows = rows_of(tmp_path / "out")
+    assert list(rows) == ["all/scratch/3", "all/random/3"]
+    for key, row in rows.items():
+        answers = read_table(tmp_path / "out" / "runs" / key / "evaluation" / "predictions.csv")
+        answers = [one for one in answers if one["level"] == "image"]
+        true = [one["label"] == "pneumothorax" for one in answers]
+        expected = roc_auc_score(true, [float(one["probability_pneumothorax"]) for one in answers])
+        assert float(row["test"]) == pytest.approx(expected)
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (told["metric"], told["validation_metric"], told["cases"]) == ("auroc", "val_auroc", len(answers))
+    assert not (tmp_path / "out" / "order.json").exists()  # the bundle has a sampler of its own
