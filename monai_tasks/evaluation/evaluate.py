@@ -31,7 +31,7 @@ from monai_tasks.report.plots import box_plots
 from monai_tasks.report.preview import overlay
 
 PLOTS = "boxplots.png"
-GROUPS, NAMES = "label_groups", "label_names"
+GROUPS, NAMES, BACKGROUND = "label_groups", "label_names", "background_labels"
 COLUMNS = ("case", "status", "reason", "label", "label_name", *METRICS, *VOLUMES, "prediction", "reference")
 
 
@@ -61,7 +61,8 @@ def evaluate(
         configs: override configs of the bundle, as for `infer`. Where these or `settings` give `label_groups`, it
             says which values of the references make each label (others are background); `label_names` says how each
             is called. In references of several channels the groups are numbers of channels, from 1, and those of the
-            bundle itself count too, as they do for a label map whose values are not all labels, but all in the groups.
+            bundle itself count too, as they do for a label map whose values are not all labels, but all in the groups
+            or in the config's `background_labels`.
         settings: config ids and their values, for example
             `{"label_groups": [[17], [53]], "label_names": ["left", "right"]}`.
         images: folder of the images, for the pictures.
@@ -113,11 +114,13 @@ class _Scheme:
         labels: value to name.
         mapping: values of a label map to those of the labels, where this run gives them.
         groups: channels that make each label, for references of several channels, or values of a label map.
+        background: values of a label map that are of no label.
     """
 
     labels: dict[int, str]
     mapping: dict[int, int] | None
     groups: list[list[int]]
+    background: list[int]
 
 
 def _scheme(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]) -> _Scheme:
@@ -132,7 +135,8 @@ def _scheme(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any])
     labels = bundle.labels if names is None else dict(enumerate(names, start=1))
     numbered = list(enumerate(groups or [], start=1))
     mapping = {value: label for label, group in numbered for value in group} if given else None
-    return _Scheme(labels, mapping, groups or [[value] for value in labels])
+    background = parser.get_parsed_content(BACKGROUND) if BACKGROUND in parser else []
+    return _Scheme(labels, mapping, groups or [[value] for value in labels], background)
 
 
 def _gives_groups(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]) -> bool:
@@ -151,7 +155,8 @@ def _rows(pair: Pair, scheme: _Scheme) -> Iterator[dict[str, Any]]:
         yield row | {"status": "skipped", "reason": "no reference"}
         return
     try:
-        results = evaluate_case(pair.prediction, pair.reference, scheme.labels, scheme.mapping, scheme.groups)
+        how = (scheme.labels, scheme.mapping, scheme.groups, scheme.background)
+        results = evaluate_case(pair.prediction, pair.reference, *how)
     except (InputError, OSError, MemoryError) as error:
         yield row | {"status": "failed", "reason": _reason(error, pair)}
         return
@@ -193,7 +198,7 @@ def _picture_worst(
 def _picture(pair: Pair, scheme: _Scheme, path: Path) -> None:
     labels = scheme.labels
     predicted = read_label_map(pair.prediction, labels)
-    true = read_label_map(pair.reference, labels, scheme.mapping, scheme.groups)
+    true = read_label_map(pair.reference, labels, scheme.mapping, scheme.groups, scheme.background)
     ground = _ground(pair, predicted.values.shape, predicted.affine)
     overlay(ground, predicted.values, labels, path, reference=true.values, affine=predicted.affine)
 

@@ -96,6 +96,7 @@ def evaluate_case(
     labels: Mapping[int, str],
     mapping: Mapping[int, int] | None = None,
     groups: Sequence[Sequence[int]] | None = None,
+    background: Sequence[int] = (),
 ) -> dict[int, Result]:
     """Compare two label maps on one grid.
 
@@ -108,8 +109,9 @@ def evaluate_case(
         reference: label map on the same grid, or its channels; see `read_label_map`.
         labels: value to name of the labels to compare.
         mapping: reference value to label value; reference values that it lacks count as background. Without
-            it the reference must hold the values of `labels`, or those of `groups`, and 0 only.
+            it the reference must hold the values of `labels`, or those of `groups` and `background`, and 0 only.
         groups: which channels, or values, make each label; see `read_label_map`.
+        background: values of the reference that are of no label.
 
     Returns:
         Label value to the metrics of `METRICS` and `VOLUMES`; None where a metric has no value.
@@ -118,7 +120,7 @@ def evaluate_case(
         InputError: when a file cannot be used, holds other values, or the grids differ.
     """
     predicted = read_label_map(prediction, labels)
-    true = read_label_map(reference, labels, mapping, groups)
+    true = read_label_map(reference, labels, mapping, groups, background)
     _check_grids(predicted, true)
     return {
         value: compare_masks(predicted.values == value, true.values == value, predicted.affine)
@@ -131,6 +133,7 @@ def read_label_map(
     labels: Mapping[int, str],
     mapping: Mapping[int, int] | None = None,
     groups: Sequence[Sequence[int]] | None = None,
+    background: Sequence[int] = (),
 ) -> LabelMap:
     """Read a label map, or merge channels into one.
 
@@ -139,9 +142,11 @@ def read_label_map(
             one a channel. A channel is inside where it is above 0.
         labels: the values it may hold beside 0.
         mapping: the values of a file of one channel to those of `labels`; others become 0. Without it the file must
-            hold the values of `labels`, or those of `groups`, and 0 only.
+            hold the values of `labels`, or those of `groups` and `background`, and 0 only.
         groups: the numbers, from 1, of the channels that make each label. Without it channels are refused. A file of
-            one channel whose values are not all in `labels`, but all in the groups, is merged by these, too.
+            one channel whose values are not all in `labels`, but all in the groups or `background`, is merged by these,
+            too.
+        background: values of a file of one channel that are of no label.
 
     Returns:
         The map, with integer values.
@@ -157,7 +162,7 @@ def read_label_map(
     first, affine = Path(paths[0]), np.asarray(meta["affine"], dtype=float)
     if array.ndim == 4:
         return LabelMap(first, _merged(first, array, groups), affine)
-    return LabelMap(first, _labelled(first, array, labels, mapping, groups), affine)
+    return LabelMap(first, _labelled(first, array, labels, mapping, groups, background), affine)
 
 
 def compare_masks(predicted: np.ndarray, true: np.ndarray, affine: np.ndarray) -> Result:
@@ -224,6 +229,7 @@ def _labelled(
     labels: Mapping[int, str],
     mapping: Mapping[int, int] | None,
     groups: Sequence[Sequence[int]] | None,
+    background: Sequence[int],
 ) -> np.ndarray:
     """The label values of a file of one channel, (X, Y, Z)."""
     if not np.issubdtype(array.dtype, np.integer):
@@ -235,7 +241,8 @@ def _labelled(
         return _mapped(array, mapping)
     expected = [0, *labels]
     foreign = np.unique(array[~np.isin(array, expected)])
-    grouped = {value: label for label, group in enumerate(groups or [], start=1) for value in group}
+    grouped = dict.fromkeys(background, 0)
+    grouped |= {value: label for label, group in enumerate(groups or [], start=1) for value in group}
     if foreign.size and np.isin(array, [0, *grouped]).all():
         return _mapped(array, grouped)
     if foreign.size:

@@ -262,6 +262,20 @@ def test_a_label_map_of_all_channels_is_merged_as_the_bundle_does(
     assert summary.failures == (("b", "reference: label values 2, 4; expected only 0, 1"),)
 
 
+def test_values_that_the_bundle_calls_background_are_background(bones, save, boxes, tmp_path, example_bundle):
+    """As oedema is, where the core of a tumour is compared; other values are refused as before."""
+    config = example_bundle / "configs" / "inference.json"
+    content = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps(content | {"background_labels": [7]}), encoding="utf-8")
+    around = boxes().astype(np.uint8)
+    save("labels/a.nii.gz", np.where(around == 0, 7, around).astype(np.uint8))
+    save("labels/b.nii.gz", np.where(around == 0, 8, around).astype(np.uint8))
+    names = ("out", "labels", "result")
+    summary = evaluate(open_bundle(example_bundle), *(tmp_path / name for name in names))
+    assert summary.statistics["labels"]["organ"]["metrics"]["dice"]["mean"] == 1
+    assert summary.failures == (("b", "reference: label values 2, 8; expected only 0, 1"),)
+
+
 def test_without_groups_each_channel_is_a_label(compare, save, boxes, tmp_path):
     save("out/a.nii.gz")
     save("labels/a.nii.gz", np.stack([boxes() == 1, boxes() == 2], axis=-1).astype(np.uint8))
