@@ -56,7 +56,9 @@ def server(studies: Path, serve, tmp_path_factory: pytest.TempPathFactory):
     """`monai-tasks label` with the bundle as it is shipped, but small, until the tests are through."""
     small = tmp_path_factory.mktemp("configs") / "small.json"
     small.write_text(json.dumps(SMALL))
-    with serve(studies, tmp_path_factory.mktemp("label") / "app", NAME, f"--config={NAME}={small}") as running:
+    with serve(
+        studies, tmp_path_factory.mktemp("label") / "app", NAME, f"--config={NAME}={small}"
+    ) as running:
         yield running
 
 
