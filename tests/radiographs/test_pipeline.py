@@ -219,6 +219,7 @@ def test_the_body_is_looked_for_again_only_after_pixels_changed(monkeypatch, inv
     row = dict.fromkeys(COLUMNS, "") | {"image": "broken/a/S1_I1.png"}
     study = Study("a", "broken", (Image(row, 65535 - pixels if inverted else pixels),))
     *_, (done, _) = run_steps(study, steps)
-    assert len(calls) == times
+    whole = [small for small in calls if small.shape == (150, 100)]  # the splitter also looks at pieces
+    assert len(whole) == times
     assert done.images[0].row["colour_inverted"] == ("yes" if inverted else "no")
     np.testing.assert_array_equal(done.images[0].pixels, pixels)
