@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from figures import keep_figures
 
 from monai_tasks.experiments import transfer_plots as plots
 from monai_tasks.experiments.transfer_statistics import Group
@@ -11,14 +12,7 @@ from monai_tasks.experiments.transfer_statistics import Group
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that were saved."""
-    figures, save = [], plots.save
-
-    def keep(figure, path):
-        figures.append(figure)
-        save(figure, path)
-
-    monkeypatch.setattr(plots, "save", keep)
-    return figures
+    return keep_figures(monkeypatch, plots)
 
 
 def test_a_course_leaves_out_epochs_without_a_value():

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from figures import keep_figures
 from PIL import Image
 
 from monai_tasks.io.errors import InputError
@@ -20,14 +21,7 @@ VALUES = [0.9, 0.8, 0.85, 0.2, 0.95, 0.88, 0.91]
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that were saved."""
-    figures, save = [], plots.save
-
-    def keep(figure, path):
-        figures.append(figure)
-        save(figure, path)
-
-    monkeypatch.setattr(plots, "save", keep)
-    return figures
+    return keep_figures(monkeypatch, plots)
 
 
 def medians(axes) -> list[float]:
