@@ -21,6 +21,11 @@ from monai_tasks.cli import _options as options
 @click.option(
     "--epochs", type=click.IntRange(min=1), help="How many epochs; the config's own number without it."
 )
+@click.option(
+    "--exclude",
+    type=click.Path(path_type=Path),
+    help="A review.csv, or a list of cases or images, to leave out of training and validation.",
+)
 @options.device
 @options.configs
 @options.settings
@@ -30,6 +35,7 @@ def command(
     datalist: Path,
     output: Path,
     epochs: int | None,
+    exclude: Path | None,
     device: str,
     configs: tuple[str, ...],
     settings: dict[str, object],
@@ -45,7 +51,14 @@ def command(
 
         try:
             summary = train(
-                bundle, datalist, output, epochs=epochs, device=device, configs=configs, settings=settings
+                bundle,
+                datalist,
+                output,
+                epochs=epochs,
+                device=device,
+                configs=configs,
+                settings=settings,
+                exclude=exclude,
             )
         except (ConfigError, DeviceError, InputError) as error:
             raise click.UsageError(str(error)) from error

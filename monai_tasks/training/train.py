@@ -21,6 +21,7 @@ from monai.bundle import ConfigWorkflow
 from monai_tasks import __version__
 from monai_tasks.catalog import Bundle, open_bundle
 from monai_tasks.datasets.datalist_file import read_part
+from monai_tasks.datasets.exclude import Exclusion, read_parts, take_out
 from monai_tasks.inference.configs import ConfigError, parse
 from monai_tasks.inference.engine import resolve_device
 from monai_tasks.io.errors import InputError
@@ -32,7 +33,9 @@ from monai_tasks.training.working_copy import working_copy
 logger = logging.getLogger(__name__)
 
 # What must be the same for an interrupted run to go on.
-DECISIVE = ("bundle", "bundle_version", "configs", "settings", "max_epochs", "datalist_sha256")
+DECISIVE = ("bundle", "bundle_version", "configs", "settings", "max_epochs", "datalist_sha256", "excluded")
+# Of a run without some cases: the datalist that is left.
+LEFT = "datalist.json"
 
 
 class OtherRunError(ValueError):
@@ -67,12 +70,14 @@ def train(
     device: str = "auto",
     configs: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
+    exclude: str | Path | None = None,
 ) -> TrainingSummary:
     """Train a network, or go on with a run that was interrupted; a finished run is left as it is.
 
     Writes into `output`: `model.pt` (best network), `last.pt` (what a resumed run needs), `record.csv` (one row an
     epoch), `curves.png`, `run.json` (git commit, versions, seed, device, settings, checksums of configs and datalist,
-    and at the end the metrics of the best and of the last epoch) and `tensorboard/`.
+    and at the end the metrics of the best and of the last epoch) and `tensorboard/`. Where cases are excluded,
+    `datalist.json` holds what is left, and `run.json` the list's checksum and how many it took out.
 
     Args:
         bundle: name or folder of the bundle.
@@ -82,11 +87,12 @@ def train(
         device: `auto`, `cpu` or `cuda:N`.
         configs: further configs merged onto `train.json`, by name or path, in order.
         settings: config ids and their values, set last.
+        exclude: list of cases that are left out of training and validation, as `datasets.exclude.take_out` reads it.
 
     Raises:
         BundleError: when the bundle or a config is not there.
         DeviceError: when the device is not there.
-        InputError: when the datalist is missing or lacks a part.
+        InputError: when the datalist is missing or lacks a part, or `exclude` has a row that the datalist lacks.
         ConfigError: when the config has no such id, or a value of it is refused.
         OtherRunError: when `output` holds a run with other settings.
     """
@@ -97,7 +103,9 @@ def train(
     parse(bundle, ("train", *configs), place, settings or {})  # refuses ids that the config does not have
     for part in ("training", "validation"):  # before MONAI's parser hides the reason in an error of its own
         read_part(datalist, part)
-    overrides = dict(settings or {}) | {"datalist": str(datalist), "device": f"$torch.device('{place}')"}
+    left, excluded = (None, None) if exclude is None else _without(datalist, exclude)
+    listed = datalist if left is None else output / LEFT
+    overrides = dict(settings or {}) | {"datalist": str(listed), "device": f"$torch.device('{place}')"}
     overrides |= {"output_dir": str(output), "model_dir": str(output)}
     if epochs is not None:
         overrides["max_epochs"] = epochs
@@ -112,9 +120,12 @@ def train(
     )
     workflow.parser.parse(True)
     description = _description(bundle, datalist, files, settings or {}, workflow)
+    description["excluded"] = None if excluded is None else excluded.facts()
     if _is_finished(output, description):
         logger.info("%s holds this run, finished: nothing to do", output)
     else:
+        if left is not None:
+            write_json(listed, left)
         write_json(output / "run.json", description | {"begun_with": _begun_with(output)})
         with _config_errors(bundle.name), _readers_ended():
             workflow.initialize()
@@ -124,6 +135,18 @@ def train(
     summary = _summary(output)
     _add_metrics(output, summary)
     return summary
+
+
+def _without(datalist: Path, file: str | Path) -> tuple[dict[str, Any], Exclusion]:
+    """The parts of a datalist without the cases of a list, which says what it left in the test part."""
+    left, excluded = take_out(read_parts(datalist), file, datalist)
+    for name in excluded.in_test:
+        logger.warning("%s: %s is in the test part and stays there", file, name)
+    for part, count in excluded.taken.items():
+        if not left[part]:
+            raise InputError(file, f"all {count} cases of part {part!r}", "a list that leaves some")
+    logger.info("%s takes out %s", file, ", ".join(f"{n} of {part}" for part, n in excluded.taken.items()))
+    return left, excluded
 
 
 @contextmanager

@@ -1,0 +1,134 @@
+"""What a reviewed list takes out of a datalist, and which rows it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from monai_tasks.datasets.exclude import read_parts, take_out
+from monai_tasks.io.errors import InputError
+from monai_tasks.io.files import sha256
+from monai_tasks.io.tables import write_table
+
+COLUMNS = ("rank", "case", "image", "decision")
+
+
+@pytest.fixture
+def datalist(tmp_path) -> Path:
+    """Two sites with files of the same names, a case of two channels, and a study of two images."""
+    parts = {
+        "training": [
+            {"image": "one/a.nii.gz", "label": "one/a_label.nii.gz", "subject": "1"},
+            {"image": "two/a.nii.gz", "label": "two/a_label.nii.gz", "subject": "2"},
+            {"image": ["one/c_t1.nii.gz", "one/c_t2.nii.gz"], "label": "one/c.nii.gz", "subject": "3"},
+            {"image": "hands/x_1.png", "label": 1, "subject": "4", "study": "x"},
+            {"image": "hands/x_2.png", "label": 1, "subject": "4", "study": "x"},
+        ],
+        "validation": [{"image": "one/d.nii.gz", "label": "one/d_label.nii.gz", "subject": "5"}],
+        "test": [{"image": "one/e.nii.gz", "label": "one/e_label.nii.gz", "subject": "6"}],
+    }
+    file = tmp_path / "data" / "datalist.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(parts), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def listed(tmp_path):
+    def write(*lines: str) -> Path:
+        path = tmp_path / "lists" / "rejected.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def reviewed(tmp_path):
+    def write(*rows: tuple[str, str, str]) -> Path:
+        path = tmp_path / "review.csv"
+        named = ({"rank": 1, "case": case, "image": image, "decision": own} for case, image, own in rows)
+        write_table(path, named, COLUMNS)
+        return path
+
+    return write
+
+
+def subjects(datalist: Path, file: Path) -> tuple[list[str], list[str], list[str]]:
+    left, _ = take_out(read_parts(datalist), file, datalist)
+    return tuple([item["subject"] for item in left[part]] for part in ("training", "validation", "test"))
+
+
+@pytest.mark.parametrize(
+    ("line", "training"),
+    [
+        ("one/a.nii.gz", ["2", "3", "4", "4"]),
+        ("two_a", ["1", "3", "4", "4"]),
+        ("c_t1", ["1", "2", "4", "4"]),
+        ("one/c_t2.nii.gz", ["1", "2", "4", "4"]),
+        ("../data/two/a.nii.gz", ["1", "3", "4", "4"]),
+        ("x_2", ["1", "2", "3", "4"]),
+        ("x", ["1", "2", "3"]),
+    ],
+)
+def test_a_line_takes_out_the_image_case_or_study_that_it_names(datalist, listed, line, training):
+    assert subjects(datalist, listed("# rejected", "", line)) == (training, ["5"], ["6"])
+
+
+def test_an_absolute_path_stands_for_its_image(datalist, listed):
+    assert subjects(datalist, listed(str(datalist.parent / "two/a.nii.gz")))[0] == ["1", "3", "4", "4"]
+
+
+def test_of_a_review_the_rows_that_say_exclude_count(datalist, reviewed):
+    file = reviewed(
+        ("one_a", "one/a.nii.gz", " Exclude "),
+        ("two_a", "two/a.nii.gz", "keep"),
+        ("c", "one/c_t1.nii.gz;one/c_t2.nii.gz", "exclude"),
+        ("d", "one/d.nii.gz", "exclude"),
+        ("x", "hands/x_1.png", ""),
+    )
+    assert subjects(datalist, file) == (["2", "4", "4"], [], ["6"])
+    _, excluded = take_out(read_parts(datalist), file, datalist)
+    assert excluded.taken == {"training": 2, "validation": 1}
+    assert excluded.facts() == {"sha256": sha256(file), "training": 2, "validation": 1, "left_in_test": 0}
+
+
+def test_a_review_that_keeps_all_takes_nothing_out(datalist, reviewed):
+    assert subjects(datalist, reviewed(("d", "one/d.nii.gz", "keep")))[1] == ["5"]
+
+
+def test_the_test_part_keeps_its_cases_and_the_outcome_names_them(datalist, listed):
+    left, excluded = take_out(read_parts(datalist), listed("e", "d"), datalist)
+    assert [item["subject"] for item in left["test"]] == ["6"]
+    assert excluded.in_test == ("e",)
+    assert excluded.taken == {"training": 0, "validation": 1}
+
+
+def test_a_row_that_stands_for_nothing_is_named(datalist, listed, reviewed):
+    with pytest.raises(InputError, match=r"rejected.txt: one/z.nii.gz, which the datalist does not have"):
+        take_out(read_parts(datalist), listed("d", "one/z.nii.gz"), datalist)
+    half = reviewed(("c", "one/c_t1.nii.gz;one/c_t3.nii.gz", "exclude"))
+    with pytest.raises(InputError, match=r"c \(one/c_t3.nii.gz\), which the datalist does not have"):
+        take_out(read_parts(datalist), half, datalist)
+    # Two sites have a file of this name, which alone is no case.
+    with pytest.raises(InputError, match="a, which the datalist does not have"):
+        take_out(read_parts(datalist), listed("a"), datalist)
+
+
+def test_what_is_no_reviewed_list_is_refused(datalist, listed, reviewed, tmp_path):
+    parts = read_parts(datalist)
+    with pytest.raises(InputError, match="no such file"):
+        take_out(parts, tmp_path / "none.csv", datalist)
+    with pytest.raises(InputError, match="an empty list"):
+        take_out(parts, listed("# nothing"), datalist)
+    with pytest.raises(InputError, match="no row with a decision"):
+        take_out(parts, reviewed(("d", "one/d.nii.gz", "")), datalist)
+    with pytest.raises(InputError, match="the decision 'drop' on d"):
+        take_out(parts, reviewed(("d", "one/d.nii.gz", "drop")), datalist)
+    other = tmp_path / "other.csv"
+    write_table(other, [{"case": "d", "image": "one/d.nii.gz"}], ("case", "image"))
+    with pytest.raises(InputError, match="no column 'decision'"):
+        take_out(parts, other, datalist)
