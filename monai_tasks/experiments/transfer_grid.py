@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import logging
-import multiprocessing
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
-from tqdm import tqdm
 
+from monai_tasks.experiments.run_grid import Machines, run_all
 from monai_tasks.experiments.transfer_answers import measure_of
 from monai_tasks.experiments.transfer_outcome import write_outcome
 from monai_tasks.experiments.transfer_plan import Plan, read_plan
-from monai_tasks.experiments.transfer_run import (
-    DONE,
-    EVALUATION,
-    FAILED,
-    Result,
-    Task,
-    check_worker,
-    failure,
-    run,
-    stamp,
-)
+from monai_tasks.experiments.transfer_run import Task
 from monai_tasks.experiments.transfer_subsets import Subset, write_subsets
 from monai_tasks.inference.configs import merged, parse
-from monai_tasks.inference.engine import resolve_device
 from monai_tasks.io.files import write_json
 from monai_tasks.io.journal import Journal
-from monai_tasks.radiographs.cluster import over_cluster
-from monai_tasks.radiographs.processes import cores, over_processes
-
-logger = logging.getLogger(__name__)
 
 ORDER = "order.json"
 
@@ -102,105 +80,37 @@ def transfer(
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
     output = Path(output).resolve()
     measure = measure_of(plan.bundle, plan.metric, plan.level)
-    if not scheduler:
-        for name in devices:
-            resolve_device(name)
+    machines = Machines(scheduler, jobs, devices)
+    machines.check()
     _check_ids(plan)
     with Journal(output) as journal:
         subsets = write_subsets(plan, output)
-        jobs = max(1, jobs or len(devices))
-        shared = _tasks(plan, output, subsets, _spread(devices, jobs))
-        grid = _Grid(journal)
-        tasks = grid.unfinished(shared)
-        with (
-            _children_end_with_this_process(),
-            tqdm(total=len(shared), unit="run", disable=None if progress else True) as bar,
-        ):
-            bar.update(len(grid.results))
-            for task, result in _done(tasks, scheduler, jobs, output):
-                grid.finish(task, result)
-                bar.update()
-        results = {task: grid.results[task.key] for task in shared}
-        words = write_outcome(plan, output, results, subsets, measure)
-    failures = tuple((task.key, result.reason) for task, result in results.items() if result.status == FAILED)
-    return Summary(output, grid.done, grid.taken_over, failures, words)
-
-
-class _Grid:
-    """The results of the runs, and which of them are new.
-
-    Args:
-        journal: of the finished runs.
-    """
-
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.results: dict[str, Result] = {}
-        self.done = self.taken_over = 0
-        self._stamps: dict[str, str] = {}
-
-    def unfinished(self, tasks: Sequence[Task]) -> list[Task]:
-        """The runs to do; those that an earlier call finished are taken over."""
-        left = []
-        for task in tasks:
-            self._stamps[task.key] = stamp(task.facts())
-            kept = self.journal.content(task.key, self._stamps[task.key])
-            if kept is not None and (task.folder / EVALUATION).is_dir():
-                self.results[task.key] = Result(**kept)
-                self.taken_over += 1
-            else:
-                left.append(task)
-        return left
-
-    def finish(self, task: Task, result: Result | BaseException) -> None:
-        """Record what became of a run."""
-        if isinstance(result, BaseException):
-            result = failure(result)
-        self.results[task.key] = result
-        if result.status == DONE:
-            self.done += 1
-            self.journal.add(task.key, self._stamps[task.key], asdict(result))
-            logger.info(
-                "%s: %s %s after epoch %s", task.key, result.metric, result.validation, result.best_epoch
-            )
-        else:
-            logger.warning("%s failed: %s", task.key, result.reason)
-
-
-def _done(
-    tasks: Sequence[Task], scheduler: str | None, jobs: int, output: Path
-) -> Iterator[tuple[Task, Result | BaseException]]:
-    """Do the runs, and give each with its result."""
-    if not tasks:
-        return iter(())
-    if scheduler:
-        check = partial(check_worker, output, importlib.metadata.version("monai_tasks"))
-        return over_cluster(run, tasks, scheduler, check)
-    return over_processes(run, tasks, min(jobs, len(tasks)))
+        outcome = run_all(_tasks(plan, output, subsets, machines), journal, machines, output, "run", progress)
+        words = write_outcome(plan, output, outcome.results, subsets, measure)
+    return Summary(output, outcome.done, outcome.taken_over, outcome.failures, words)
 
 
 def _tasks(
-    plan: Plan, output: Path, subsets: Mapping[tuple[str, int], Subset], devices: tuple[str, ...]
+    plan: Plan, output: Path, subsets: Mapping[tuple[str, int], Subset], machines: Machines
 ) -> list[Task]:
     """All runs: the arms of one subset and seed come together, so that a grid cut short can be compared."""
     order = _order(plan, output)
-    threads = max(1, cores() // len(devices)) if len(devices) > 1 else None
     return [
         Task(
-            output,
-            name,
-            arm.name,
-            seed,
-            plan.bundle.root.resolve(),
-            subset.datalist,
-            plan.datalist,
-            plan.configs,
-            order,
-            {**plan.settings, **arm.config()},
-            arm.start,
-            plan.epochs,
-            devices,
-            threads,
+            output=output,
+            subset=name,
+            arm=arm.name,
+            seed=seed,
+            bundle=plan.bundle.root.resolve(),
+            training=subset.datalist,
+            datalist=plan.datalist,
+            configs=plan.configs,
+            order=order,
+            settings={**plan.settings, **arm.config()},
+            start=arm.start,
+            epochs=plan.epochs,
+            devices=machines.spread,
+            threads=machines.threads,
         )
         for (name, seed), subset in subsets.items()
         for arm in plan.arms
@@ -228,33 +138,8 @@ def _order(plan: Plan, output: Path) -> Path | None:
     return output / ORDER
 
 
-def _spread(devices: Sequence[str], jobs: int) -> tuple[str, ...]:
-    """A device for each of the runs that go on at a time."""
-    return tuple(devices[place % len(devices)] for place in range(jobs))
-
-
 def _check_ids(plan: Plan) -> None:
     """Refuse before the first training what the bundle's config has no id for."""
     for arm in plan.arms:
         ids: dict[str, Any] = {**plan.settings, **arm.config(), "seed": 0}
         parse(plan.bundle, ("train", *plan.configs), torch.device("cpu"), ids)
-
-
-@contextmanager
-def _children_end_with_this_process() -> Iterator[None]:
-    """Let Ctrl-C and a termination end the trainings of other processes at once; the same call goes on with them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: object) -> NoReturn:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

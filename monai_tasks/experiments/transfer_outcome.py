@@ -12,11 +12,12 @@ import numpy as np
 
 from monai_tasks import __version__
 from monai_tasks.evaluation.intervals import LEVEL, RESAMPLES
+from monai_tasks.experiments.runs import DONE, EVALUATION, FAILED, Result
 from monai_tasks.experiments.transfer_answers import Answers, MapAnswers, Measure, read_answers
 from monai_tasks.experiments.transfer_page import BOXES, LEARNING, LOSSES, VALIDATION, write_transfer_page
 from monai_tasks.experiments.transfer_plan import Plan
 from monai_tasks.experiments.transfer_plots import SIDE_BY_SIDE, course, draw_courses, draw_learning_curves
-from monai_tasks.experiments.transfer_run import DONE, EVALUATION, FAILED, Result, Task
+from monai_tasks.experiments.transfer_run import Task
 from monai_tasks.experiments.transfer_statistics import Place, Statistics, statistics_of
 from monai_tasks.experiments.transfer_subsets import Subset
 from monai_tasks.experiments.transfer_words import answer

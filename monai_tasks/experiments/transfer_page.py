@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from monai_tasks.evaluation.intervals import LEVEL, RESAMPLES
+from monai_tasks.experiments.runs import FAILED
 from monai_tasks.experiments.transfer_answers import Measure
 from monai_tasks.experiments.transfer_plan import Arm, Plan
-from monai_tasks.experiments.transfer_run import FAILED
 from monai_tasks.experiments.transfer_statistics import Statistics
 from monai_tasks.report.page import Facts, Figures, Link, Section, Table, Text, write_page
 

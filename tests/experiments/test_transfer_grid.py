@@ -15,12 +15,11 @@ from click.testing import CliRunner
 from torch.utils.data import DistributedSampler
 
 from monai_tasks.cli import main
-from monai_tasks.experiments import transfer_run
+from monai_tasks.experiments import runs
 from monai_tasks.experiments.transfer_grid import transfer
 from monai_tasks.experiments.transfer_run import Task
 from monai_tasks.inference.configs import ConfigError
 from monai_tasks.inference.engine import DeviceError
-from monai_tasks.io.journal import BusyError
 from monai_tasks.io.tables import read_table
 from monai_tasks.training.run_state import RunState
 
@@ -72,7 +71,7 @@ def orders() -> Iterator[dict[str, list[list[int]]]]:
     """The order in which each training took its images, epoch by epoch."""
     seen: dict[str, list[list[int]]] = defaultdict(list)
     under_way = ""
-    iterate, run = DistributedSampler.__iter__, transfer_run._run
+    iterate, run = DistributedSampler.__iter__, runs._run
 
     def noted(self: DistributedSampler) -> Iterator[int]:
         order = list(iterate(self))
@@ -86,7 +85,7 @@ def orders() -> Iterator[dict[str, list[list[int]]]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DistributedSampler, "__iter__", noted)
-        patch.setattr(transfer_run, "_run", named)
+        patch.setattr(runs, "_run", named)
         yield seen
 
 
@@ -188,7 +187,7 @@ def test_a_second_call_takes_over_what_is_finished_and_adds_what_is_new(
         begun.append(task.key)
         raise ValueError("is not run here")
 
-    monkeypatch.setattr(transfer_run, "_run", noted)
+    monkeypatch.setattr(runs, "_run", noted)
     before = (output / "runs" / "2" / "scratch" / "0" / "model.pt").stat().st_mtime_ns
     summary = transfer(tmp_path / "plan.yaml", output, devices=["cpu"], progress=False)
     assert begun == ["2/unfit/0", "all/unfit/0"]
@@ -247,35 +246,6 @@ def test_the_workers_of_a_cluster_do_the_runs(write, tmp_path):
     for key, row in rows_of(tmp_path / "alone").items():
         assert rows_of(tmp_path / "out")[key]["train_loss"] == row["train_loss"]
     assert transfer(plan, tmp_path / "out", devices=["cpu"], progress=False).taken_over == 2
-
-
-def task(output: Path, devices: tuple[str, ...]) -> Task:
-    return Task(output, "2", "a", 0, output, output, output, devices=devices)
-
-
-def test_each_run_has_a_device_of_its_own(tmp_path):
-    own = task(tmp_path, ("cuda:0", "cuda:1"))
-    with transfer_run._free_device(own) as first, transfer_run._free_device(own) as second:
-        assert (first, second) == ("cuda:0", "cuda:1")
-        with pytest.raises(BusyError, match="no device is free"), transfer_run._free_device(own):
-            pass
-    with transfer_run._free_device(own) as again:
-        assert again == "cuda:0"
-
-
-def test_one_folder_takes_one_run_at_a_time(tmp_path):
-    own = task(tmp_path, ("cpu",))
-    with transfer_run.Journal(own.folder):
-        assert "another run is writing here" in transfer_run.run(own).reason
-
-
-def test_a_worker_must_fit(tmp_path):
-    import importlib.metadata
-
-    version = importlib.metadata.version("monai_tasks")
-    assert transfer_run.check_worker(tmp_path, version) == ""
-    assert transfer_run.check_worker(tmp_path / "none", version).startswith("no folder")
-    assert transfer_run.check_worker(tmp_path, "0.0.9") == f"monai_tasks {version}; expected 0.0.9"
 
 
 def test_what_the_bundle_cannot_do_is_refused_before_a_training(write, tmp_path):
