@@ -1,0 +1,221 @@
+"""What is unusual about a case beside the others of its set."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monai_tasks.datasets.checks import Findings
+from monai_tasks.datasets.checks_duplicates import ALIKE, Pair, near_duplicates, nearest
+from monai_tasks.datasets.checks_images import ImageFindings
+from monai_tasks.datasets.checks_measures import Measure, measure_of, strength, usual
+
+# What the checks are about, for reports.
+CHECKS = {
+    "unreadable": "a file that cannot be read",
+    "label grid": "a label on another grid than its image",
+    "grid": "size, spacing and orientation of the voxels or pixels",
+    "field of view": "what part of the body is in the image, and blank borders",
+    "intensity": "brightness, contrast, noise, saturation",
+    "cropping": "labels or bodies that the border of the image cuts",
+    "label": "labels that are missing, unusual in size, or in pieces",
+    "place": "labels in another place of the image than usual",
+    "sides": "labels on the wrong side of each other: swapped, or a mirrored case",
+    "label on image": "labels that do not fit the intensities below them",
+    "unlike others": "an image, or a label, that resembles no other of the set",
+    "near-duplicate": "nearly the same image in another subject",
+}
+FEWEST = 8  # cases that can say what is usual
+RARE = 0.05  # share of the cases that a thing may have and be rare; a single case always is
+COMMON = 0.75  # share of the cases that must have one and the same for another to be rare
+MOST_LABELS = 12  # whose places beside each other are compared: those that most cases have
+STEADY = 0.7  # length of the median of the directions between two labels; 1 where all are one
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something unusual about a case.
+
+    Args:
+        case: its number in the list of findings.
+        check: one of CHECKS.
+        strength: above 0, at most 1.
+            1 for what is wrong by itself: a file that cannot be read, a label on another grid.
+            1 - limit / distance for a number that is further from the median than chance explains: 0.5 at twice the
+            limit, 0.9 at ten times; `checks_measures.usual` says what distance and limit are.
+            1 - the square root of their share for what few cases have.
+            From 0.5 at the threshold to 1 for the correlation of a near-duplicate.
+        text: what was found and what is usual, in plain words.
+    """
+
+    case: int
+    check: str
+    strength: float
+    text: str
+
+
+def compare(findings: Sequence[Findings]) -> list[Remark]:
+    """Say what is unusual about each case of a set.
+
+    Args:
+        findings: of all cases, of one kind. Fewer than FEWEST say nothing about what is usual: of such a set only files
+            that cannot be read, labels on other grids and near-duplicates are remarked.
+
+    Returns:
+        The remarks, at most one a case, check and measure, in the order of the cases, the strongest of a case first.
+    """
+    remarks = [*_broken(findings), *_copies(findings)]
+    if len(findings) >= FEWEST:
+        remarks += [*_facts(findings), *_numbers(findings), *_sides(findings), *_unlike(findings)]
+    best: dict[tuple[int, str, str], Remark] = {}
+    for remark in remarks:
+        # The views of a study have one measure each; its most unusual view stands for it.
+        key = remark.case, remark.check, remark.text.split(" is ")[0]
+        if key not in best or remark.strength > best[key].strength:
+            best[key] = remark
+    return sorted(best.values(), key=lambda remark: (remark.case, -remark.strength, remark.check))
+
+
+def _broken(findings: Sequence[Findings]) -> Iterator[Remark]:
+    for case, found in enumerate(findings):
+        for problem in found.problems:
+            yield Remark(case, "unreadable", 1.0, problem)
+        if found.label is not None and found.label.grid:
+            yield Remark(case, "label grid", 1.0, found.label.grid)
+
+
+def _copies(findings: Sequence[Findings]) -> Iterator[Remark]:
+    """Near-duplicates, a remark for each of the two."""
+    for channel in _channels(findings):
+        pairs = near_duplicates(
+            [image.thumbnail for _, image in channel], [findings[case].subject for case, _ in channel]
+        )
+        for pair in pairs:
+            first, second = channel[pair.first][0], channel[pair.second][0]
+            strong = 0.5 + 0.5 * (pair.correlation - ALIKE) / (1 - ALIKE)
+            for case, other in ((first, second), (second, first)):
+                yield Remark(case, "near-duplicate", min(1.0, strong), _copy_text(findings, other, pair))
+
+
+def _copy_text(findings: Sequence[Findings], other: int, pair: Pair) -> str:
+    how = "a mirrored copy" if pair.mirrored else "a copy"
+    return f"nearly {how} of case {other} of subject {findings[other].subject} (correlation {pair.correlation:.4f})"
+
+
+def _channels(findings: Sequence[Findings]) -> list[list[tuple[int, ImageFindings]]]:
+    """Images that can be compared, with their cases: those of each channel, or all views of classifications."""
+    channels: dict[int, list[tuple[int, ImageFindings]]] = {}
+    for case, found in enumerate(findings):
+        for number, image in enumerate(found.images):
+            channels.setdefault(number if found.kind == "segmentation" else 0, []).append((case, image))
+    return [channels[number] for number in sorted(channels)]
+
+
+def _facts(findings: Sequence[Findings]) -> Iterator[Remark]:
+    """What few cases have and the others have not."""
+    for channel in _channels(findings):
+        texts = {
+            case: f"orientation of the file is {image.orientation}"
+            for case, image in channel
+            if image.orientation
+        }
+        yield from _rare(texts, "grid")
+    channels = {
+        case: f"number of channels is {len(found.images)}"
+        for case, found in enumerate(findings)
+        if found.kind == "segmentation" and found.images
+    }
+    yield from _rare(channels, "grid")
+    labelled = {case: found.label for case, found in enumerate(findings) if found.label is not None}
+    for value in sorted({value for label in labelled.values() for value in label.measures}):
+        there = {
+            case: f"label {value} is {'there' if value in label.measures else 'empty'}"
+            for case, label in labelled.items()
+        }
+        yield from _rare(there, "label")
+
+
+def _rare(texts: Mapping[int, str], check: str) -> Iterator[Remark]:
+    """A remark for each text that few cases have where most have one and the same."""
+    if len(texts) < FEWEST:
+        return
+    counts = Counter(texts.values())
+    common, number = counts.most_common(1)[0]
+    for case, text in texts.items():
+        share = counts[text] / len(texts)
+        if number >= COMMON * len(texts) and text != common and (share <= RARE or counts[text] == 1):
+            usual = common.rsplit(" is ", 1)[1]
+            text = f"{text}, in {counts[text]} of {len(texts)}; usual is {usual}"
+            yield Remark(case, check, 1.0 - share**0.5, text)
+
+
+def _numbers(findings: Sequence[Findings]) -> Iterator[Remark]:
+    """Measures that lie far from their medians."""
+    channels = _channels(findings)
+    for number, channel in enumerate(channels, start=1):
+        prefix = f"channel {number}: " if len(channels) > 1 else ""
+        yield from _far([(case, image.measures) for case, image in channel], prefix)
+    labels = [(case, found.label) for case, found in enumerate(findings) if found.label is not None]
+    for value in sorted({value for _, label in labels for value in label.measures}):
+        rows = [(case, label.measures[value]) for case, label in labels if value in label.measures]
+        yield from _far(rows, f"label {value}: ")
+    yield from _far([(case, label.whole) for case, label in labels if label.whole], "all labels: ")
+
+
+def _far(rows: Sequence[tuple[int, Mapping[str, float]]], prefix: str) -> Iterator[Remark]:
+    cases = np.array([case for case, _ in rows])
+    for name in dict.fromkeys(name for _, measures in rows for name in measures):
+        measure = measure_of(name)
+        values = np.array([measures.get(name, np.nan) for _, measures in rows])
+        yield from _beyond(cases, values, measure, prefix)
+
+
+def _beyond(cases: np.ndarray, values: np.ndarray, measure: Measure, prefix: str) -> Iterator[Remark]:
+    """A remark for each value that chance does not explain."""
+    if np.isfinite(values).sum() < FEWEST:
+        return
+    own = usual(values, measure)
+    for place in np.flatnonzero(np.abs(own.distances) > own.limit):
+        distance = float(own.distances[place])
+        if measure.side * distance < 0:
+            continue
+        text = (
+            f"{prefix}{measure.words} is {measure.shown(values[place])}; usual is {measure.shown(own.median)} "
+            f"({measure.shown(own.low)} to {measure.shown(own.high)})"
+        )
+        yield Remark(int(cases[place]), measure.check, strength(abs(distance), own.limit), text)
+
+
+def _sides(findings: Sequence[Findings]) -> Iterator[Remark]:
+    """Labels that lie on another side of each other than in most cases."""
+    centres = {case: found.label.centres for case, found in enumerate(findings) if found.label is not None}
+    counts = Counter(value for own in centres.values() for value in own)
+    frequent = sorted(value for value, _ in counts.most_common(MOST_LABELS))
+    for first, second in itertools.combinations(frequent, 2):
+        both = [case for case, own in centres.items() if first in own and second in own]
+        if len(both) < FEWEST:
+            continue
+        ways = np.array([np.subtract(centres[case][second], centres[case][first]) for case in both])
+        ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        way = np.median(ways, axis=0)
+        if np.linalg.norm(way) < STEADY:
+            continue  # they lie on no side of each other
+        angles = np.degrees(np.arccos(np.clip(ways @ way / np.linalg.norm(way), -1, 1)))
+        words = f"way from label {first} to label {second}, angle to its usual direction,"
+        yield from _beyond(np.array(both), angles, Measure("sides", words, "degrees", False, 5.0, 1), "")
+
+
+def _unlike(findings: Sequence[Findings]) -> Iterator[Remark]:
+    """Images and labels that resemble no other."""
+    for channel in _channels(findings):
+        alike = nearest(
+            [image.thumbnail for _, image in channel], [findings[case].subject for case, _ in channel]
+        )
+        measure = Measure(
+            "unlike others", "correlation with the images that are most alike", "", False, 0.01, -1
+        )
+        yield from _beyond(np.array([case for case, _ in channel]), alike, measure, "")
