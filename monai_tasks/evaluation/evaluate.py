@@ -21,6 +21,7 @@ from monai_tasks.evaluation.pairing import Pair, find_pairs, shown
 from monai_tasks.evaluation.results_page import write_results_page
 from monai_tasks.evaluation.segmentation import METRICS, VOLUMES, evaluate_case, read_label_map
 from monai_tasks.evaluation.summary import label_means, summarise
+from monai_tasks.evaluation.uncertainty import PLOT, measure_uncertainties, read_uncertainties
 from monai_tasks.inference.configs import CONFIG, ConfigError, parse
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import write_json
@@ -51,7 +52,7 @@ def evaluate(
     """Compare label maps with references, case by case and label by label.
 
     Writes `metrics.csv` (a row for each case and label), `summary.json`, `boxplots.png`, `worst/*.png` and
-    `report.html` into `output`. A case that cannot be compared is a row with the reason; the others go on.
+    `report.html` into `output`; where `infer` wrote how uncertain each case is, `risk_coverage.png` too. A case that cannot be compared is a row with the reason; the others go on.
 
     Args:
         bundle: whose labels are compared.
@@ -79,7 +80,7 @@ def evaluate(
         InputError: when there is nothing to compare.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    scheme = _scheme(bundle, configs, settings or {})
+    scheme = label_scheme(bundle, configs, settings or {})
     labels = scheme.labels
     output = Path(output)
     pairs = find_pairs(predictions, references, images)
@@ -99,6 +100,12 @@ def evaluate(
         },
         output / PLOTS,
     )
+    dice = label_means(done, "dice")
+    missed = {case: 1 - value for case, value in dice.items() if value is not None}
+    unsure = measure_uncertainties(
+        read_uncertainties(Path(predictions)), missed, {}, output / PLOT, seed=seed
+    )
+    statistics |= {"uncertainty": unsure} if unsure else {}
     pictures = _picture_worst(pairs, done, scheme, output, worst)
     write_results_page(output / PAGE, rows, labels, statistics, pictures)
     write_json(output / STATISTICS, statistics)
@@ -107,7 +114,7 @@ def evaluate(
 
 
 @dataclass(frozen=True)
-class _Scheme:
+class Scheme:
     """How labels are named, and made of the references.
 
     Args:
@@ -123,7 +130,17 @@ class _Scheme:
     background: list[int]
 
 
-def _scheme(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]) -> _Scheme:
+def label_scheme(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]) -> Scheme:
+    """How the labels of a bundle are named, and made of references.
+
+    Args:
+        bundle: the bundle.
+        configs: as for `evaluate`.
+        settings: as for `evaluate`.
+
+    Raises:
+        ConfigError: when a config or an id is not there, or the groups and names of labels differ in number.
+    """
     parser = parse(bundle, (CONFIG, *configs), torch.device("cpu"), settings)
     given = _gives_groups(bundle, configs, settings)
     names = parser.get_parsed_content(NAMES) if NAMES in parser and (configs or settings) else None
@@ -136,7 +153,7 @@ def _scheme(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any])
     numbered = list(enumerate(groups or [], start=1))
     mapping = {value: label for label, group in numbered for value in group} if given else None
     background = parser.get_parsed_content(BACKGROUND) if BACKGROUND in parser else []
-    return _Scheme(labels, mapping, groups or [[value] for value in labels], background)
+    return Scheme(labels, mapping, groups or [[value] for value in labels], background)
 
 
 def _gives_groups(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]) -> bool:
@@ -146,7 +163,7 @@ def _gives_groups(bundle: Bundle, configs: Sequence[str], settings: Mapping[str,
     return any(re.split("#|::", key.lstrip("+"))[0] == GROUPS for key in [*ids, *settings])
 
 
-def _rows(pair: Pair, scheme: _Scheme) -> Iterator[dict[str, Any]]:
+def _rows(pair: Pair, scheme: Scheme) -> Iterator[dict[str, Any]]:
     row = {"case": pair.name, "prediction": pair.prediction, "reference": shown(pair.reference)}
     if pair.problem:
         yield row | {"status": "failed", "reason": pair.problem}
@@ -177,7 +194,7 @@ def _reason(error: Exception, pair: Pair) -> str:
 def _picture_worst(
     pairs: list[Pair],
     done: list[dict[str, Any]],
-    scheme: _Scheme,
+    scheme: Scheme,
     output: Path,
     count: int,
 ) -> list[tuple[str, str]]:
@@ -195,21 +212,27 @@ def _picture_worst(
     return pictures
 
 
-def _picture(pair: Pair, scheme: _Scheme, path: Path) -> None:
+def _picture(pair: Pair, scheme: Scheme, path: Path) -> None:
     labels = scheme.labels
     predicted = read_label_map(pair.prediction, labels)
     true = read_label_map(pair.reference, labels, scheme.mapping, scheme.groups, scheme.background)
-    ground = _ground(pair, predicted.values.shape, predicted.affine)
+    ground = ground_of(pair.image, predicted.values.shape, predicted.affine)
     overlay(ground, predicted.values, labels, path, reference=true.values, affine=predicted.affine)
 
 
-def _ground(pair: Pair, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
-    """The image under the contours; black where it is unknown, unreadable or on another grid."""
+def ground_of(path: Path | None, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+    """The image to draw labels on; black where it is unknown, unreadable or on another grid.
+
+    Args:
+        path: of the image.
+        shape: of the labels, (X, Y, Z).
+        affine: of the labels, (4, 4).
+    """
     black = np.zeros(shape, dtype=np.float32)
-    if pair.image is not None:
+    if path is not None:
         reader = VolumeReader()
         try:
-            array, metadata = reader.get_data(reader.read(pair.image))
+            array, metadata = reader.get_data(reader.read(path))
         except (InputError, OSError, MemoryError):
             return black
         if array.shape == shape and not is_apart(farthest_corner(shape, affine, metadata["affine"]), affine):

@@ -42,6 +42,7 @@ def overlay(
     path: str | os.PathLike[str],
     reference: np.ndarray | None = None,
     affine: np.ndarray | None = None,
+    white: str = "reference",
 ) -> None:
     """Draw labels on the sagittal, coronal and axial plane in which the largest label is widest.
 
@@ -60,6 +61,7 @@ def overlay(
         reference: (X, Y, Z), the true labels, drawn as white contours; planes go through these where given.
         affine: (4, 4), voxel indices to RAS+ millimetres; the one that `image` carries where not given, 1 mm
             voxels where it carries none.
+        white: what the legend calls the reference.
 
     Raises:
         ValueError: if the labels or the reference are not on the grid of the image.
@@ -83,7 +85,7 @@ def overlay(
     else:
         reversed_axis = orientation[orientation[:, 0] == axis, 1][0] < 0
         panels = _slices([image, *drawn], spacing, sorted(names), axis, reversed_axis)
-    picture = _sheet(panels, names, reference is not None)
+    picture = _sheet(panels, names, "" if reference is None else white)
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG", compress_level=1)
 
@@ -237,10 +239,10 @@ def _write(panel: Image.Image, text: str, place: tuple[int, int], anchor: str) -
     )
 
 
-def _sheet(panels: list[Image.Image], names: Mapping[int, str], has_reference: bool) -> Image.Image:
+def _sheet(panels: list[Image.Image], names: Mapping[int, str], white: str) -> Image.Image:
     """The panels in rows over the legend."""
     entries = [(names[value], _colour(value)) for value in sorted(names)]
-    entries += [("reference", REFERENCE_COLOUR)] if has_reference else []
+    entries += [(white, REFERENCE_COLOUR)] if white else []
     steps = [18 + round(_font().getlength(name)) + 18 for name, _ in entries]
     rows = [panels[start : start + COLUMNS] for start in range(0, len(panels), COLUMNS)]
     width = max(sum(panel.width + GAP for panel in row) for row in rows)
