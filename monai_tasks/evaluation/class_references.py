@@ -108,6 +108,24 @@ def read_references(
     return References(path, "+".join(parts), tuple(chosen), tuple(others))
 
 
+def check_apart(references: References) -> None:
+    """Refuse a part that shares a subject or an image with another one: what is chosen on it would know the other.
+
+    Args:
+        references: of one part.
+
+    Raises:
+        InputError: naming the first that is in both.
+    """
+    subjects = {one.subject for one in references.others if one.subject}
+    images = {one.names[0] for one in references.others}
+    for one in references.chosen:
+        if one.subject in subjects or one.names[0] in images:
+            of = f" of subject {one.subject}" if one.subject in subjects else ""
+            found = f"{one.shown}{of} in the {references.part} part and in another"
+            raise InputError(references.path, found, "each subject in one part, for a threshold to be chosen")
+
+
 def _sections_of_datalist(path: Path) -> dict[str, list[Mapping[str, Any]]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from monai_tasks.evaluation.classification import MACRO, METRICS
 from monai_tasks.evaluation.classification import heading as metric_heading
 from monai_tasks.evaluation.graded import DECISION, OF_DECISION, OF_GRADES
 from monai_tasks.evaluation.study_rules import AT_LEAST_ONE, MAJORITY
+from monai_tasks.evaluation.uncertainty import sections as uncertainty_sections
 from monai_tasks.report.page import BLANK, Facts, Figures, Section, Table, Text, write_page
 
 MOST_ROWS = 500
@@ -100,6 +101,7 @@ def _sections(
     yield Figures(plots, "Curves", wide=True)
     if matrices:
         yield Figures(matrices, "Decisions by true class", "Counts, and shares of the true class.")
+    yield from uncertainty_sections(statistics.get("uncertainty", ()))
     yield from _errors(errors)
     yield Text(list(_reading(statistics)), "How to read this")
 

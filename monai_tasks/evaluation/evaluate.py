@@ -52,7 +52,8 @@ def evaluate(
     """Compare label maps with references, case by case and label by label.
 
     Writes `metrics.csv` (a row for each case and label), `summary.json`, `boxplots.png`, `worst/*.png` and
-    `report.html` into `output`; where `infer` wrote how uncertain each case is, `risk_coverage.png` too. A case that cannot be compared is a row with the reason; the others go on.
+    `report.html` into `output`, and `risk_coverage.png` where `infer` wrote how uncertain each case is. A case that
+    cannot be compared is a row with the reason; the others go on.
 
     Args:
         bundle: whose labels are compared.

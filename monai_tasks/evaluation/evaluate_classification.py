@@ -26,7 +26,7 @@ from monai_tasks.evaluation.class_predictions import (
     read_predictions,
     table_of,
 )
-from monai_tasks.evaluation.class_references import TEST, VALIDATION, References, read_references
+from monai_tasks.evaluation.class_references import TEST, VALIDATION, References, check_apart, read_references
 from monai_tasks.evaluation.class_tables import (
     COLUMNS,
     COMPARISON,
@@ -41,6 +41,8 @@ from monai_tasks.evaluation.classification_page import write_classification_page
 from monai_tasks.evaluation.graded import RATERS, compare_raters, decision_rows, grades_of_bundle
 from monai_tasks.evaluation.intervals import LEVEL, RESAMPLES
 from monai_tasks.evaluation.outcome import PAGE, STATISTICS, TABLE, Summary
+from monai_tasks.evaluation.uncertainty import PLOT as RISK_COVERAGE
+from monai_tasks.evaluation.uncertainty import measure_uncertainties, read_uncertainties
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import atomic_path, write_json
 from monai_tasks.io.tables import write_table
@@ -106,8 +108,8 @@ def evaluate(
 
     Raises:
         BundleError: when there is no such bundle.
-        InputError: when a file cannot be used, there is nothing to compare, or a threshold is asked of another part
-            or by another rule.
+        InputError: when a file cannot be used, there is nothing to compare, or a threshold is asked of another part,
+            of one that shares a subject or an image with another, or by another rule.
         ValueError: when a threshold cannot be chosen, as without both classes.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
@@ -117,6 +119,8 @@ def evaluate(
     if choose_threshold is not None:
         part = _part_for_threshold(choose_threshold, classes, grades, part, references)
     known = read_references(references, classes, part, by)
+    if choose_threshold is not None:
+        check_apart(known)
     source = table_of(predictions)
     pairs = find_pairs(read_predictions(source, classes, grades), known, len(classes))
     rows = pairs.rows
@@ -158,6 +162,8 @@ def evaluate(
     if point is not None:
         statistics["operating_point"] = point
         write_json(output / OPERATING_POINT, point)
+    unsure = _uncertainty(rows, source, output, resamples, seed)
+    statistics |= {"uncertainty": unsure} if unsure else {}
     write_table(output / TABLE, (row for table in tables for row in table.rows(classes)), COLUMNS)
     _write_predictions(output / PREDICTIONS, rows, classes, by)
     of_all = [table for table in tables if not table.subgroup]
@@ -313,6 +319,20 @@ def _draw_matrices(tables: Sequence[Table], classes: Sequence[str], output: Path
         curves.draw_confusion(table.scores, classes_of(table.rule, classes), output / path, table.heading)
         drawn.append((path, table.heading))
     return drawn
+
+
+def _uncertainty(
+    rows: Sequence[Row], source: Path, output: Path, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """How well the uncertainties rank the errors; of ordered classes an error counts as many classes as it is off."""
+    told = [row for row in rows if row.status == DONE and row.rule in ("", AS_WRITTEN)]
+    level = IMAGE if any(row.level == IMAGE for row in told) else STUDY
+    own = [row for row in told if row.level == level]
+    errors = {row.case: float(abs(row.decision - row.label)) for row in own}
+    subjects = {row.case: row.subject for row in own}
+    return measure_uncertainties(
+        read_uncertainties(source), errors, subjects, output / RISK_COVERAGE, resamples, seed
+    )
 
 
 def _worst(

@@ -8,6 +8,7 @@ from typing import Any
 
 from monai_tasks.evaluation.segmentation import EMPTY_MASK_RULE, METRICS, VOLUMES
 from monai_tasks.evaluation.summary import MEAN_OF_LABELS, Row
+from monai_tasks.evaluation.uncertainty import sections as uncertainty_sections
 from monai_tasks.report.page import Facts, Figures, Number, Section, Table, Text, write_page
 
 MOST_ROWS = 2000
@@ -61,6 +62,7 @@ def _sections(
     yield _means(statistics)
     yield _empty(statistics)
     yield Figures([("boxplots.png", "Quartiles, median and outliers over the cases")], "Spread", wide=True)
+    yield from uncertainty_sections(statistics.get("uncertainty", ()))
     if pictures:
         note = "Lowest mean Dice first. Prediction in colour, reference as a white line."
         yield Figures(pictures, "Worst cases", note)
