@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -67,6 +67,54 @@ def verbosity(function: Any) -> Any:
         "-v", "--verbose", "verbosity", flag_value=1, type=int, default=0, help="Say more."
     )
     return quiet(verbose(function))
+
+
+def machines(runs: str) -> Callable[[Any], Any]:
+    """Add `--scheduler`, `--jobs` and `--device`; the command gets `scheduler`, `jobs` and `devices`.
+
+    Args:
+        runs: what is done there, such as `runs`.
+    """
+
+    def added(function: Any) -> Any:
+        one = runs.removesuffix("s")
+        for option in (
+            click.option(
+                "--device",
+                "devices",
+                multiple=True,
+                default=("auto",),
+                show_default=True,
+                help=f"auto, cpu or cuda:N; given several times, each does one {one} at a time.",
+            ),
+            click.option(
+                "--jobs",
+                type=click.IntRange(min=1),
+                help=f"{runs.capitalize()} at a time; as many as devices are given without it.",
+            ),
+            click.option(
+                "--scheduler",
+                metavar="ADDRESS",
+                help=f"A Dask scheduler whose workers do the {runs} instead.",
+            ),
+        ):
+            function = option(function)
+        return function
+
+    return added
+
+
+def check_machines(scheduler: str | None, jobs: int | None, devices: tuple[str, ...]) -> None:
+    """Refuse what is of this machine beside a scheduler.
+
+    Args:
+        scheduler, jobs, devices: as `machines` gives them.
+
+    Raises:
+        click.UsageError: when both are given.
+    """
+    if scheduler and (jobs or devices != ("auto",)):
+        raise click.UsageError("--jobs and --device are of this machine; expected none beside --scheduler")
 
 
 def start_logging(verbosity: int) -> None:

@@ -14,18 +14,7 @@ from monai_tasks.cli import _options as options
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the experiment."
 )
-@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers do the runs instead.")
-@click.option(
-    "--jobs", type=click.IntRange(min=1), help="Runs at a time; as many as devices are given without it."
-)
-@click.option(
-    "--device",
-    "devices",
-    multiple=True,
-    default=("auto",),
-    show_default=True,
-    help="auto, cpu or cuda:N; given several times, each does one run at a time.",
-)
+@options.machines("runs")
 @options.verbosity
 def command(
     plan: Path,
@@ -37,8 +26,7 @@ def command(
 ) -> None:
     """Train every arm of PLAN on every subset with every seed, and say whether the start helps."""
     options.start_logging(verbosity)
-    if scheduler and (jobs or devices != ("auto",)):
-        raise click.UsageError("--jobs and --device are of this machine; expected none beside --scheduler")
+    options.check_machines(scheduler, jobs, devices)
     with options.user_errors(), options.stoppable("runs"):
         from monai_tasks.experiments.transfer_grid import transfer
         from monai_tasks.experiments.transfer_plan import read_plan

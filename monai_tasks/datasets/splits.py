@@ -81,11 +81,13 @@ def add_folds(
 ) -> list[dict]:
     """Number the fold of every item; a subject is in one fold, and folds differ by one subject at most.
 
+    The folds also differ by one subject at most in how many they have of each value of the first key.
+
     Args:
         items: datalist items, each with a `subject`.
         folds: how many folds.
         seed: of the order in which subjects are dealt out.
-        stratify: key or keys of the items whose values are spread evenly over the folds.
+        stratify: key or keys of the items whose values are spread evenly over the folds, the first one best.
 
     Returns:
         Copies of the items, in their order, with `fold` from 0 to folds - 1.
@@ -95,11 +97,49 @@ def add_folds(
     """
     # The seed is marked, so that the folds are not dealt out in the order that the parts were.
     marked = [{**item, "subject": f"fold {item['subject']}"} for item in items]
-    order = _order(marked, seed, stratify)
+    order = _by_value(marked, seed, stratify)
     if not 2 <= folds <= len(order):
         raise ValueError(f"{folds} folds of {len(order)} subjects; expected 2 to {len(order)} folds")
     fold_of = {subject: place % folds for place, subject in enumerate(order)}
     return [{**item, "fold": fold_of[f"fold {item['subject']}"]} for item in items]
+
+
+def hold_back(
+    items: Sequence[dict],
+    fraction: float,
+    seed: int = 0,
+    stratify: str | Sequence[str] | None = None,
+    whole: str | None = None,
+) -> tuple[list[dict], list[dict]]:
+    """Split items into two, subject by subject, so that the second part has about a fraction of the subjects.
+
+    Args:
+        items: datalist items, each with a `subject`.
+        fraction: share of the second part, rounded half up; at least one subject.
+        seed: of the draw.
+        stratify: key or keys of the items whose values have in the second part about the share they have of all.
+        whole: key of the items, such as `label`, each of whose values the first part keeps, and the second has, too,
+            where two subjects have it; the second part takes more subjects for that if need be.
+
+    Returns:
+        The items of the first part and those of the second, in their order in `items`.
+
+    Raises:
+        ValueError: if there are fewer than two subjects, or none can be held back without a value being lost.
+    """
+    # The seed is marked, so that the order is none of those in which parts, folds and subsets were dealt out.
+    mark = "held back "
+    marked = [{**item, "subject": f"{mark}{item['subject']}"} for item in items]
+    order = [subject.removeprefix(mark) for subject in _by_value(marked, seed, stratify)]
+    if len(order) < 2:
+        raise ValueError(f"{len(order)} subjects to hold some back from; expected 2 or more")
+    count = min(_share(len(order), fraction), len(order) - 1)
+    # Equal steps through subjects that are in the order of their values take of each value its share.
+    held = {order[int((place + 0.5) * len(order) / count)] for place in range(count)}
+    if whole is not None:
+        held = _with_each(items, order, held, whole)
+    parts = ([item for item in items if (item["subject"] in held) == back] for back in (False, True))
+    return next(parts), next(parts)
 
 
 def nested_subsets(
@@ -213,10 +253,7 @@ def _order(items: Sequence[dict], seed: int, stratify: str | Sequence[str] | Non
     order = shuffled((item["subject"] for item in items), seed)
     if stratify is None:
         return order
-    keys = (stratify,) if isinstance(stratify, str) else tuple(stratify)
-    values: dict[str, set[tuple]] = defaultdict(set)
-    for item in items:
-        values[item["subject"]].add(tuple(item[key] for key in keys))
+    values = _values(items, stratify)
     groups: dict[frozenset[tuple], list[str]] = defaultdict(list)
     for subject in order:
         groups[frozenset(values[subject])].append(subject)
@@ -225,6 +262,41 @@ def _order(items: Sequence[dict], seed: int, stratify: str | Sequence[str] | Non
         subject: (rank + 0.5) / len(group) for group in groups.values() for rank, subject in enumerate(group)
     }
     return sorted(order, key=places.__getitem__)
+
+
+def _by_value(items: Sequence[dict], seed: int, stratify: str | Sequence[str] | None) -> list[str]:
+    """The subjects in a seeded order; with `stratify` those of one value come together, the first key's before all."""
+    order = shuffled((item["subject"] for item in items), seed)
+    values = _values(items, stratify)
+    return sorted(order, key=lambda subject: sorted(tuple(map(str, own)) for own in values[subject]))
+
+
+def _values(items: Sequence[dict], stratify: str | Sequence[str] | None) -> dict[str, set[tuple]]:
+    """The values of the keys that each subject's items have."""
+    keys = () if stratify is None else (stratify,) if isinstance(stratify, str) else tuple(stratify)
+    values: dict[str, set[tuple]] = defaultdict(set)
+    for item in items:
+        values[item["subject"]].add(tuple(item[key] for key in keys))
+    return values
+
+
+def _with_each(items: Sequence[dict], order: Sequence[str], held: set[str], key: str) -> set[str]:
+    """Change who is held back until each value of the key is in both parts, or in the first one at least."""
+    having: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        having[str(item[key])].add(item["subject"])
+    rarest_first = sorted(having.values(), key=len)
+    for own in rarest_first:
+        if len(own) > 1 and not own & held:
+            held = held | {next(subject for subject in order if subject in own)}
+    for own in rarest_first:
+        if own <= held:
+            held = held - {next(subject for subject in order if subject in own)}
+    if not held or any(own <= held for own in having.values()):
+        raise ValueError(
+            f"{len(order)} subjects, of whom none can be held back without a value of {key!r} being lost"
+        )
+    return held
 
 
 def _share(count: int, fraction: float) -> int:

@@ -1,0 +1,162 @@
+"""A cross-validation: one training for each fold, and answers for every case by a network that has not seen it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from monai_tasks.catalog import Bundle, BundleError, open_bundle
+from monai_tasks.evaluation.by_kind import OPTIONS
+from monai_tasks.experiments.cross_validation_folds import Folds, make_folds, read_items
+from monai_tasks.experiments.cross_validation_run import FOLDS, Task
+from monai_tasks.experiments.run_grid import Machines, run_all
+from monai_tasks.inference.configs import ConfigError, parse
+from monai_tasks.io.files import write_json
+from monai_tasks.io.journal import Journal
+from monai_tasks.training.train import OtherRunError
+
+DATALISTS, LAST = "datalists", "last.pt"
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a cross-validation came to.
+
+    Args:
+        output: its folder.
+        done: folds of this call.
+        taken_over: folds that an earlier call had finished.
+        failures: the failed folds and their reasons.
+    """
+
+    output: Path
+    done: int
+    taken_over: int
+    failures: tuple[tuple[str, str], ...]
+
+    @property
+    def page(self) -> Path:
+        """The report for a person."""
+        return self.output / "report.html"
+
+
+def cross_validate(
+    bundle: str | Path | Bundle,
+    datalist: str | Path,
+    output: str | Path,
+    *,
+    folds: int,
+    seed: int = 0,
+    stratify: Sequence[str] = (),
+    with_test: bool = False,
+    epochs: int | None = None,
+    configs: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    scheduler: str | None = None,
+    jobs: int | None = None,
+    devices: Sequence[str] = ("auto",),
+    progress: bool = True,
+) -> Summary:
+    """Train a bundle once for each fold without that fold, and let each network answer for the fold it has not seen.
+
+    The same call again takes over the folds that are finished and goes on with the one that was interrupted, at the
+    epoch it had; one that failed is tried again. With several jobs a script must call this below
+    `if __name__ == "__main__":`, for the processes import it.
+
+    Args:
+        bundle: name or folder of the bundle.
+        datalist: file with the part `training`, and `validation` where there is one: their subjects are dealt out.
+        output: folder to write to; made if missing.
+        folds: how many.
+        seed: of the folds; fold K trains with the seed `seed + K`.
+        stratify: keys of the items, or `label_volume`, whose values are spread over the folds, instead of the usual
+            ones; see `make_folds`.
+        with_test: deal out the part `test`, too, which is left untouched otherwise.
+        epochs: how many each fold trains at most; None leaves it to the config.
+        configs: further configs, merged for training and inference.
+        settings: config ids and their values. Those that the inference has, too, hold for it as well.
+        scheduler: address of a Dask scheduler, such as `tcp://10.0.0.5:8786`, whose workers do the folds instead.
+        jobs: how many folds at a time, in processes of their own; as many as devices where not given.
+        devices: `auto`, `cpu` or `cuda:N`; several share the folds among them.
+        progress: show a progress bar where there is a terminal.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        InputError, BundleError, ConfigError, DeviceError, ClusterError, OtherRunError: when it cannot begin; each is a
+            ValueError whose text says what was found and expected.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    if bundle.kind not in OPTIONS:
+        raise BundleError(f"{bundle.name}: a bundle of kind {bundle.kind!r}; expected {' or '.join(OPTIONS)}")
+    datalist, output, settings = Path(datalist).resolve(), Path(output).resolve(), dict(settings or {})
+    configs = tuple(_as_path(bundle, name) for name in configs)
+    if SEED in settings:
+        raise ConfigError(f"{SEED} among the settings; expected it as the seed of the cross-validation")
+    parse(bundle, ("train", *configs), torch.device("cpu"), {**settings, SEED: seed})
+    machines = Machines(scheduler, jobs, devices)
+    machines.check()
+    items = read_items(datalist, with_test)
+    dealt = make_folds(bundle, datalist, items, folds, seed, stratify, configs, settings)
+    with Journal(output) as journal:
+        files = _write_datalists(dealt, output)
+        tasks = [
+            Task(
+                output=output,
+                fold=fold,
+                seed=seed + fold,
+                bundle=bundle.root.resolve(),
+                training=file,
+                datalist=file,
+                configs=configs,
+                settings=settings,
+                epochs=epochs,
+                devices=machines.spread,
+                threads=machines.threads,
+                preview=True,
+            )
+            for fold, file in enumerate(files)
+        ]
+        outcome = run_all(tasks, journal, machines, output, "fold", progress)
+    return Summary(output, outcome.done, outcome.taken_over, outcome.failures)
+
+
+def _as_path(bundle: Bundle, name: str) -> str:
+    """A config's name, or the absolute path of a file, which another process finds as well."""
+    path = bundle.config(name)
+    return name if path.is_relative_to(bundle.root) else str(path.resolve())
+
+
+def _write_datalists(folds: Folds, output: Path) -> list[Path]:
+    """Write each fold's datalist.
+
+    Raises:
+        OtherRunError: when the folder holds trainings with other folds.
+    """
+    begun = {path.parent.name for path in (output / FOLDS).glob(f"*/{LAST}")}
+    contents = [{"name": f"fold {fold} of {folds.count}", **folds.parts(fold)} for fold in range(folds.count)]
+    files = [output / DATALISTS / f"fold_{fold}.json" for fold in range(folds.count)]
+    other = begun - {str(fold) for fold in range(folds.count)}
+    for fold, (file, content) in enumerate(zip(files, contents, strict=True)):
+        if str(fold) in begun and _content(file) != json.loads(json.dumps(content)):
+            other.add(str(fold))
+    if other:
+        raise OtherRunError(
+            f"{output}: holds the training of fold {min(other)} with other images or other folds; expected the same "
+            "datalist, folds, seed and keys to stratify by, or another output folder"
+        )
+    for file, content in zip(files, contents, strict=True):
+        if _content(file) != json.loads(json.dumps(content)):
+            write_json(file, content)
+    return files
+
+
+def _content(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
