@@ -27,6 +27,8 @@ def run(tmp_path, monkeypatch):
     write_results(tmp_path / "out", rows)
     listed = [one for name, (values, label) in STUDIES.items() for one in items(name, len(values), label)]
     write_datalist(tmp_path / "data", validation=listed[:4], test=listed)
+    apart = {"validation": listed[:5], "test": listed[5:]}
+    (tmp_path / "data" / "apart.json").write_text(json.dumps(apart))
 
     def run(*words, predictions="out", references="data/datalist.json", bundle=bundle):
         paths = {"--predictions": predictions, "--references": references, "-o": "result"}
@@ -89,10 +91,10 @@ def test_of_ordered_classes_grade_and_decision_are_printed(tmp_path, monkeypatch
 
 
 def test_the_threshold_and_the_difference_are_printed(run, tmp_path):
-    result = run("--choose-threshold", "youden")
+    result = run("--choose-threshold", "youden", references="data/apart.json")
     assert result.exit_code == 0, result.output
     assert (
-        "operating point 0.7500 by youden: sensitivity 0.667, specificity 1.000 on 4 cases" in result.stdout
+        "operating point 0.7500 by youden: sensitivity 0.667, specificity 1.000 on 5 cases" in result.stdout
     )
     assert json.loads((tmp_path / "result" / "operating_point.json").read_text())[
         "threshold"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -26,6 +27,7 @@ def data(tmp_path, monkeypatch):
             write_image(tmp_path / "data" / name / f"{name}_{number}.png", level_of(value))
         listed += items(name, len(values), label)
     write_datalist(tmp_path / "data", validation=listed[:-1], test=listed)
+    (tmp_path / "data" / "validation.json").write_text(json.dumps({"validation": listed[:-1]}))
     return tmp_path / "data"
 
 
@@ -71,7 +73,7 @@ def test_infer_takes_the_operating_point_that_was_chosen(data, tmp_path):
     infer(bundle, data, tmp_path / "all", device="cpu", preview=False, progress=False)
     options = {"choose_threshold": "sensitivity:1", "progress": False}
     point = evaluate(
-        bundle, tmp_path / "all", data / "datalist.json", tmp_path / "choice", **options
+        bundle, tmp_path / "all", data / "validation.json", tmp_path / "choice", **options
     ).statistics
     # Both images of study b count as bright, so that 0.3 must be found; 0.1 is the next below in the validation part.
     assert point["operating_point"]["threshold"] == pytest.approx(0.2, abs=1e-3)

@@ -49,12 +49,18 @@ def run(tmp_path):
         )
     ]
     write_datalist(tmp_path / "data", validation=listed[:4], test=listed)
+    # For a threshold: three studies of two patients, and none of theirs in the test part.
+    apart = {"validation": listed[:5], "test": listed[5:]}
+    (tmp_path / "data" / "apart.json").write_text(json.dumps(apart))
 
     def run(predictions="out", references="data/datalist.json", output="result", **options):
         paths = (tmp_path / name for name in ("thing_classification", predictions, references, output))
         return evaluate(*paths, **({"resamples": 100, "progress": False} | options))
 
     return run
+
+
+APART = "data/apart.json"
 
 
 def metrics(summary, **wanted):
@@ -153,22 +159,22 @@ def test_subgroups(run):
 
 
 def test_the_threshold_of_the_validation_part(run, tmp_path):
-    summary = run(choose_threshold="youden")
+    summary = run(references=APART, choose_threshold="youden")
     point = json.loads((tmp_path / "result" / "operating_point.json").read_text())
-    # The validation part holds a, b and one image of c: 0.9, 0.6, 0.8 against 0.7.
-    assert (point["part"], point["n"], point["positives"], point["level"]) == ("validation", 4, 3, "image")
+    # The validation part holds a, b and c: 0.9, 0.6, 0.8 against 0.7, 0.1.
+    assert (point["part"], point["n"], point["positives"], point["level"]) == ("validation", 5, 3, "image")
     assert point["threshold"] == pytest.approx(0.75)
     assert (point["rule"], point["specificity"]) == ("youden", 1)
     assert "weights_sha256" not in point
     assert summary.statistics["operating_point"] == point
     assert summary.statistics["cases"]["of_other_parts"] > 0
     (tmp_path / "out" / "report.json").write_text('{"weights_sha256": "1234"}')
-    run(choose_threshold="sensitivity:0.9")
+    run(references=APART, choose_threshold="sensitivity:0.9")
     point = json.loads((tmp_path / "result" / "operating_point.json").read_text())
     assert (point["rule"], point["sensitivity"], point["weights_sha256"]) == ("sensitivity:0.9", 1, "1234")
     (tmp_path / "out" / "report.json").write_text("{}")
     with pytest.raises(InputError, match="no checksum of weights"):
-        run(choose_threshold="youden")
+        run(references=APART, choose_threshold="youden")
 
 
 @pytest.mark.parametrize(
@@ -183,6 +189,27 @@ def test_a_threshold_is_chosen_on_the_validation_part_only(run, tmp_path, option
     with pytest.raises(InputError, match=message):
         run(**({"choose_threshold": "youden"} | options))
     assert not (tmp_path / "result").exists()
+
+
+@pytest.mark.parametrize("part", ["training", "test"])
+def test_no_threshold_is_chosen_on_subjects_or_images_of_another_part(run, tmp_path, part):
+    listed = json.loads((tmp_path / APART).read_text())
+    own, others = listed["validation"], listed["test"]
+
+    def choose(other):
+        (tmp_path / APART).write_text(json.dumps({"validation": own, part: other}))
+        return run(references=APART, choose_threshold="youden")
+
+    with pytest.raises(
+        InputError, match=rf"c_0 of subject {own[3]['subject']} in the validation part and in"
+    ):
+        choose([*others, others[0] | {"subject": own[3]["subject"]}])
+    with pytest.raises(InputError, match=r"b_0 in the validation part and in another; expected each subject"):
+        choose([*others, own[2] | {"subject": "another name"}])
+    assert not (tmp_path / "result").exists()
+    # Nobody is told apart by a name that is not given.
+    own, others = ([{**one, "subject": ""} for one in part] for part in (own, others))
+    assert choose(others).statistics["operating_point"]["n"] == 5
 
 
 def test_a_table_without_parts_is_no_validation_part(run, tmp_path):
@@ -336,7 +363,7 @@ def test_an_old_comparison_does_not_stay(run, tmp_path):
 
 def test_an_old_operating_point_does_not_stay_and_one_of_a_training_does(run, tmp_path):
     file = tmp_path / "result" / "operating_point.json"
-    run(choose_threshold="youden")
+    run(references=APART, choose_threshold="youden")
     assert file.exists()
     run()
     assert not file.exists()

@@ -74,12 +74,11 @@ def run(tmp_path):
         }
         for name, _, _, _, consensus, raters, subject, site in CASES
     ]
-    write_datalist(tmp_path, test=items, validation=items)
+    write_datalist(tmp_path, test=items)
+    (tmp_path / "validation.json").write_text(json.dumps({"validation": items}))
 
-    def run(predictions="out", **options):
-        paths = (
-            tmp_path / name for name in ("motion_classification", predictions, "datalist.json", "result")
-        )
+    def run(predictions="out", references="datalist.json", **options):
+        paths = (tmp_path / name for name in ("motion_classification", predictions, references, "result"))
         return evaluate(*paths, **({"resamples": 200, "progress": False} | options))
 
     return run
@@ -180,7 +179,8 @@ def test_a_grade_that_no_rater_can_give_is_a_failed_case(run, tmp_path):
 
 
 def test_the_threshold_is_that_of_scanning_again(run, tmp_path):
-    point = run(choose_threshold="sensitivity:1").statistics["operating_point"]
+    options = {"references": "validation.json", "choose_threshold": "sensitivity:1"}
+    point = run(**options).statistics["operating_point"]
     assert point["threshold"] == pytest.approx((0.2 + 0.15) / 2)
     assert (point["n"], point["positives"], point["part"]) == (7, 3, "validation")
     assert point["specificity"] == pytest.approx(3 / 4)
