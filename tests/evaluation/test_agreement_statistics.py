@@ -58,6 +58,13 @@ def restated_fleiss(rows) -> float:
     return (agree - chance) / (1 - chance)
 
 
+def restated_kappa(first, second, weight) -> float:
+    """How far two raters are apart, less how far their grades are when they are dealt out anew."""
+    seen = mean(weight(a - b) for a, b in zip(first, second, strict=True))
+    dealt = mean(weight(a - b) for a in first for b in second)
+    return 1 - seen / dealt
+
+
 def test_fleiss_kappa_is_the_published_one():
     rows = [[k for k, count in enumerate(text) for _ in range(int(count))] for text in DIAGNOSES.split()]
     assert len(rows) == 30
@@ -87,9 +94,14 @@ def test_what_is_of_each_pair(three):
     for a, b in combinations(range(3), 2):
         both = three.given[:, a] & three.given[:, b]
         first, second = three.grades[both, a], three.grades[both, b]
-        for name, weights in (("kappa", None), ("quadratic_kappa", "quadratic")):
-            kappas[name].append(cohen_kappa_score(first, second, weights=weights))
+        weighted = {
+            "kappa": (None, lambda gap: int(gap != 0)),
+            "quadratic_kappa": ("quadratic", lambda gap: gap**2),
+        }
+        for name, (weights, weight) in weighted.items():
+            kappas[name].append(restated_kappa(first.tolist(), second.tolist(), weight))
             assert found[name, (a, b)] == pytest.approx(kappas[name][-1])
+            assert found[name, (a, b)] == pytest.approx(cohen_kappa_score(first, second, weights=weights))
         assert found["agreement", (a, b)] == pytest.approx(np.mean(first == second))
         assert found["mean_absolute_difference", (a, b)] == pytest.approx(np.mean(np.abs(first - second)))
         assert found["mean_difference", (a, b)] == pytest.approx(np.mean(second - first))
