@@ -21,8 +21,18 @@ SHOWN = 20
 )
 @click.option(
     "--weights",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Weights instead of the bundle's own.",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Weights instead of the bundle's own, or the folder of a cross-validation; of several the mean is taken.",
+)
+@click.option(
+    "--flips", is_flag=True, help="Take the mean over mirror images too, where the bundle has such."
+)
+@click.option(
+    "--uncertainty/--no-uncertainty",
+    default=None,
+    help="Find how unsure each answer is.  [default: with several weights, or flips]",
 )
 @options.device
 @click.option(
@@ -44,7 +54,9 @@ def command(
     bundle: str,
     inputs: tuple[Path, ...],
     output: Path,
-    weights: Path | None,
+    weights: tuple[Path, ...],
+    flips: bool,
+    uncertainty: bool | None,
     device: str,
     jobs: int | None,
     overwrite: bool,
@@ -78,7 +90,7 @@ def command(
                     bundle,
                     inputs,
                     output,
-                    weights=weights,
+                    weights=weights or None,
                     configs=configs,
                     device=device,
                     jobs=jobs,
@@ -87,6 +99,8 @@ def command(
                     progress=verbosity >= 0,
                     settings=settings,
                     explain=explain,
+                    flips=flips,
+                    uncertainty=uncertainty,
                 )
             except (ConfigError, DeviceError, InputError) as error:
                 raise click.UsageError(str(error)) from error

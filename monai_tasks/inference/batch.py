@@ -14,13 +14,23 @@ import torch
 from tqdm import tqdm
 
 from monai_tasks.datasets.cases import Case
-from monai_tasks.inference.engine import EXPLANATION, EXPLANATION_NOTE, IMAGE, Chains, Engine
+from monai_tasks.inference.engine import (
+    EXPLANATION,
+    EXPLANATION_NOTE,
+    IMAGE,
+    OPINIONS,
+    UNCERTAINTY,
+    UNCERTAINTY_MAP,
+    Chains,
+    Engine,
+)
 from monai_tasks.inference.identity import stamp
 from monai_tasks.inference.inputs import STUDIES
 from monai_tasks.inference.reasons import chain, is_out_of_memory, reason
 from monai_tasks.inference.results import DONE, FAILED, SKIPPED, ResultsTable
 from monai_tasks.inference.stream import stream
 from monai_tasks.inference.studies import StudyTally
+from monai_tasks.inference.uncertainty import COLUMNS
 from monai_tasks.inference.views import read_views
 from monai_tasks.inference.writer import Writer
 from monai_tasks.io.journal import Journal
@@ -84,12 +94,17 @@ class Batch:
     noted: int = 0
     _under_way: dict[int, _Task] = field(default_factory=dict)
 
+    @property
+    def measures(self) -> list[str]:
+        """The columns of the results after the common ones."""
+        return [*self.writer.measures, *(COLUMNS if self.engine.uncertainty else ())]
+
     def run(self, cases: Sequence[Case], jobs: int, overwrite: bool, progress: bool) -> list[tuple[str, str]]:
         """Take all cases through; returns those that failed and why."""
         failures: list[tuple[str, str]] = []
         chains = [self.engine.chains.copy() for _ in range(jobs + AHEAD_AND_BEHIND)]
         with (
-            ResultsTable(self.writer.output, self.writer.measures) as table,
+            ResultsTable(self.writer.output, self.measures) as table,
             tqdm(total=len(cases), unit="case", disable=None if progress else True) as bar,
             _one_thread_each() as initializer,
         ):
@@ -177,8 +192,9 @@ class Batch:
         with task.timed():
             explanation = item.pop(EXPLANATION, None)
             task.note = "; ".join(filter(None, (task.note, item.pop(EXPLANATION_NOTE, ""))))
+            unsure = self._uncertainty(task, chains, item, source)
             answer = self.writer.answer(chains.postprocessing(item))
-            measures = self.writer.write(task.case.name, answer, source, explanation)
+            measures = self.writer.write(task.case.name, answer, source, explanation) | unsure
         row = {
             "case": task.case.name,
             "status": DONE,
@@ -189,6 +205,18 @@ class Batch:
         self.journal.add(task.case.name, self._made(task), row)
         task.row = {**row, **task.given, "input": task.source}
         return task.row
+
+    def _uncertainty(self, task: _Task, chains: Chains, item: dict[str, Any], source: Any) -> dict[str, Any]:
+        """Take what tells the uncertainty out of an item; writes the map and gives the columns."""
+        values = item.pop(UNCERTAINTY_MAP, None)
+        values = None if values is None else chains.on_input_grid(item, values)
+        self.writer.write_uncertainty(task.case.name, values, source)
+        if OPINIONS in item:
+            found = chains.uncertainty(item)
+            del item[OPINIONS]
+        else:
+            found = item.pop(UNCERTAINTY, None)
+        return {} if found is None else found.columns()
 
     def _failed(self, task: _Task, error: BaseException) -> dict[str, Any]:
         logger.debug("case %s failed", task.case.name, exc_info=error)

@@ -11,22 +11,36 @@ from typing import Any
 
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, LoadImage, LoadImaged, SaveImage, SaveImaged
+from monai.transforms import Compose, Invertd, LoadImage, LoadImaged, SaveImage, SaveImaged
 
 from monai_tasks.catalog import Bundle
 from monai_tasks.inference.configs import CONFIG, ConfigError, build, parse
+from monai_tasks.inference.ensemble import (
+    FLIPS,
+    Opinions,
+    Pooled,
+    as_scores,
+    check_postprocessing,
+    checked_flips,
+    pool,
+)
 from monai_tasks.inference.inputs import INPUTS, STUDIES, VOLUMES, kind_of
+from monai_tasks.inference.members import Members
 from monai_tasks.inference.operating_point import OPERATING_POINT, held_point
+from monai_tasks.inference.uncertainty import Uncertainty, normalised_entropy, of_classes, of_labels
 from monai_tasks.inference.weights import load_weights
 from monai_tasks.io.errors import InputError
 from monai_tasks.metrics.grades import GRADE_RULE, ORDINAL, RESCAN_FROM, Grades, grades_of
 
 IMAGE, PRED, EXPLANATION = "image", "pred", "explanation"
 EXPLANATION_NOTE = f"{EXPLANATION}_note"
-CLASSIFICATION = "classification"
+# What several opinions leave in an item: the scores of each, or the uncertainty of their label map and where it is.
+OPINIONS, UNCERTAINTY, UNCERTAINTY_MAP = "opinions", "uncertainty", "uncertainty_map"
+CLASSIFICATION, SEGMENTATION = "classification", "segmentation"
 OUTPUT_DIR = "output_dir"
 CONFIDENCE = "confidence"
 CHANNELS = ("network_def::in_channels", "in_channels")
+CLASS_CHANNELS = "out_channels"  # of a segmentation: a network may have more, for losses of its own
 NEEDED = ("network", "preprocessing", "inferer", "postprocessing")
 
 
@@ -94,22 +108,54 @@ class Chains:
         """Run the rest of the preprocessing on what `load` gave."""
         return self.preprocessing(item, start=self._loaded)
 
+    @property
+    def inverse(self) -> Invertd | None:
+        """What of the postprocessing brings the prediction back to the grid of the file."""
+        steps = (step for step in self.postprocessing.transforms if isinstance(step, Invertd))
+        return next((step for step in steps if PRED in step.keys), None)
+
+    def on_input_grid(self, item: Mapping[str, Any], values: torch.Tensor) -> torch.Tensor:
+        """Bring values for each voxel back to the grid of the file, in the way of the prediction.
+
+        Between voxels they are interpolated as the image was.
+
+        Args:
+            item: holds the preprocessed image.
+            values: (C, X, Y, Z), on its grid.
+        """
+        own = self.inverse
+        image = own.orig_keys[own.keys.index(PRED)]
+        inverse = Invertd(UNCERTAINTY_MAP, own.transform, image, nearest_interp=False)
+        return inverse({image: item[image], UNCERTAINTY_MAP: MetaTensor(values)})[UNCERTAINTY_MAP]
+
+    def uncertainty(self, item: Mapping[str, Any]) -> Uncertainty:
+        """The uncertainty of a classification from the answers that the postprocessing makes of each opinion.
+
+        Args:
+            item: holds `opinions`.
+        """
+        answers = [self.postprocessing({**item, PRED: scores})[PRED] for scores in item[OPINIONS]]
+        return of_classes(torch.stack([torch.as_tensor(answer) for answer in answers]))
+
 
 class Engine:
-    """A bundle's network with its weights, its inferer and its transforms.
+    """A bundle's networks with their weights, its inferer and its transforms.
 
     Args:
         bundle: the bundle.
-        weights: a file of weights, see `load_weights`.
+        weights: a file of weights, see `load_weights`; or those of several networks, whose probabilities are averaged.
         device: where the network runs.
         configs: names or paths of configs that are merged onto `inference.json`, in order.
         settings: config ids and their values, set last.
         output_dir: for the config's id of this name, where it has one: what the transforms keep on disk goes there.
         explain: one of `monai_tasks.explain.explainers.NAMES`, to explain the answers to radiographs, or to the slices
             of a scan whose classes have an order.
+        flips: also ask for the answers to mirror images, those that the config's id `flips` lists.
+        uncertainty: whether the uncertainty of each case is found.
 
     Raises:
-        ConfigError: if the merged config lacks a part or cannot be built, or its answers cannot be explained so.
+        ConfigError: if the merged config lacks a part or cannot be built, its answers cannot be explained so, its
+            images not be mirrored, or its scores not be averaged.
         WeightsError: if the weights are missing or do not fit.
         InputError: if the file with the operating point does not hold one.
     """
@@ -117,16 +163,20 @@ class Engine:
     def __init__(
         self,
         bundle: Bundle,
-        weights: Path,
+        weights: Path | Members,
         device: torch.device,
         configs: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
         output_dir: Path | None = None,
         explain: str | None = None,
+        flips: bool = False,
+        uncertainty: bool = False,
     ) -> None:
         self.device = device
         self.explain = explain
+        self.uncertainty = uncertainty
         self._bundle = bundle
+        self.members = weights if isinstance(weights, Members) else Members((weights,))
         settings = dict(settings or {})
         self._parser = parse(bundle, (CONFIG, *configs), device, settings, NEEDED)
         if output_dir is not None and OUTPUT_DIR in self._parser and OUTPUT_DIR not in settings:
@@ -138,13 +188,14 @@ class Engine:
         self.chains = Chains(preprocessing, Compose(kept))
         self.inputs = kind_of(self._parser.get(), settings)
         self.channels = self._channels()
-        load_weights(self.network, weights)
+        self.flips = self._allowed_flips() if flips else ()
+        self.opinions = self._load()
         self.operating_point = None
         self.grades = self._grades() if bundle.kind == CLASSIFICATION else None
         self.confidence = self._confidence()
         if bundle.kind == CLASSIFICATION and (len(self.classes) == 2 or self.grades is not None):
             configured = self._build(OPERATING_POINT) if OPERATING_POINT in self._parser else None
-            self.operating_point = held_point(weights, configured, settings)
+            self.operating_point = held_point(self.members, configured, settings)
         self._explainer = self._make_explainer() if explain else None
 
     @property
@@ -171,9 +222,11 @@ class Engine:
             item: holds `image`: (C, X, Y, Z), (C, H, W), or the views of a study (V, C, H, W).
 
         Returns:
-            The item with `pred` on the engine's device: (K, X, Y, Z), (K,), or (K, S) of a scan's slices. Where answers
-            are explained, with `explanation` too: float32 of the shape of the image, in main memory, and
-            `explanation_note`: what is wrong with it, or empty.
+            The item with `pred` on the engine's device: (K, X, Y, Z), (K,), or (K, S) of a scan's slices; of several
+            opinions the logarithm of their mean probabilities. Where answers are explained, with `explanation` too:
+            float32 of the shape of the image, in main memory, and `explanation_note`: what is wrong with it, or empty.
+            Where the uncertainty is found, with `opinions` of a classification, and with `uncertainty` and
+            `uncertainty_map` (1, X, Y, Z) of a segmentation.
 
         Raises:
             InputError: if the image has another number of channels than the network takes.
@@ -185,11 +238,68 @@ class Engine:
             raise InputError(source, f"{channels} channels", f"{self.channels} for this network")
         # MetaTensor would add work to every operation; `Invertd` takes what it needs from `image`.
         inputs = image.as_tensor() if isinstance(image, MetaTensor) else torch.as_tensor(image)
-        result = {**item, PRED: self.inferer(inputs[None].to(self.device), self.network)[0]}
+        result = {**item, **self._answer(inputs.to(self.device))}
         if self._explainer is not None:
             result[EXPLANATION] = self._explainer(inputs).cpu().numpy()
             result[EXPLANATION_NOTE] = getattr(self._explainer, "problem", "")
         return result
+
+    def _answer(self, inputs: torch.Tensor) -> dict[str, Any]:
+        """The scores, and what several opinions leave for the uncertainty."""
+        opinions = self.opinions.of(inputs)
+        if len(self.opinions) == 1:
+            (scores,) = opinions  # as the network gives them
+            if not self.uncertainty:
+                return {PRED: scores}
+            return self._unsure(pool([scores], self._classes, self._keep)) | {PRED: scores}
+        pooled = pool(opinions, self._classes, self._keep if self.uncertainty else None)
+        return {PRED: pooled.scores} | (self._unsure(pooled) if self.uncertainty else {})
+
+    def _keep(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """What is needed of an opinion: of a segmentation the labels only, for many opinions are as large as one."""
+        return probabilities.argmax(0).byte() if self.opinions.is_map else as_scores(probabilities)
+
+    def _unsure(self, pooled: Pooled) -> dict[str, Any]:
+        if not self.opinions.is_map:
+            return {OPINIONS: pooled.kept}
+        entropy = normalised_entropy(pooled.mean)
+        found = of_labels(torch.stack(pooled.kept), entropy, len(pooled.mean))
+        return {UNCERTAINTY: found, UNCERTAINTY_MAP: entropy[None]}
+
+    def _load(self) -> Opinions:
+        """Load the weights of all members, before any case is read."""
+        networks = [self.network, *(copy.deepcopy(self.network) for _ in self.members.files[1:])]
+        for network, file in zip(networks, self.members.files, strict=True):
+            load_weights(network, file)
+        leading = 2 if self.inputs == STUDIES else 1
+        is_map = self._bundle.kind == SEGMENTATION
+        opinions = Opinions(networks, self.inferer, self.flips, leading, is_map)
+        if len(opinions) > 1 and self.explain:
+            found = f"{self.explain} of {len(opinions)} opinions"
+            raise ConfigError(
+                f"explain: {found}; expected one network without flips, for each has its own reasons"
+            )
+        if len(opinions) > 1 or self.uncertainty:
+            check_postprocessing(self.chains.postprocessing, self._bundle.name)
+        if self.uncertainty and is_map and self.chains.inverse is None:
+            raise ConfigError(
+                f"{self._bundle.name}: no Invertd for {PRED!r} in the postprocessing; expected one, to bring the "
+                "uncertainty back to the grid of the file"
+            )
+        return opinions
+
+    @cached_property
+    def _classes(self) -> int | None:
+        """How many channels of the scores are of classes, where a segmentation's config says so."""
+        known = self._bundle.kind == SEGMENTATION and CLASS_CHANNELS in self._parser
+        return int(self._build(CLASS_CHANNELS)) if known else None
+
+    def _allowed_flips(self) -> tuple[tuple[int, ...], ...]:
+        if FLIPS not in self._parser:
+            raise ConfigError(
+                f"{self._bundle.name}: no config id {FLIPS!r}; expected one for mirrored images"
+            )
+        return checked_flips(self._build(FLIPS), self._bundle.name)
 
     def _build(self, part: str) -> Any:
         return build(self._parser, part, self._bundle.name)

@@ -12,6 +12,7 @@ from typing import Any
 
 from monai_tasks.catalog import Bundle
 from monai_tasks.inference.configs import CONFIG
+from monai_tasks.inference.members import Members
 from monai_tasks.io.files import sha256
 from monai_tasks.io.formats import volume_suffix
 from monai_tasks.io.radiograph_frames import split_frame
@@ -35,36 +36,54 @@ class Identity:
     settings: dict[str, Any]
     operating_point: dict[str, Any] | None = None
     explain: str | None = None
+    members: list[dict[str, str]] | None = None
+    flips: list[list[int]] | None = None
+    uncertainty: bool | None = None
 
     @classmethod
     def of(
         cls,
         bundle: Bundle,
-        weights: Path,
+        weights: Path | Members,
         configs: Sequence[str],
         settings: Mapping[str, Any],
         operating_point: dict[str, Any] | None = None,
         explain: str | None = None,
+        flips: Sequence[Sequence[int]] = (),
+        uncertainty: bool = False,
     ) -> Identity:
         """Read the files of a run.
 
         Args:
             bundle: the bundle.
-            weights: the file of weights.
+            weights: the file of weights, or those of several networks.
             configs: names or paths of the configs that are merged onto `inference.json`, in order.
             settings: config ids and values.
             operating_point: what decides between two classes, and where it is from; None where nothing does.
             explain: how answers are explained; None where they are not.
+            flips: the axes of each mirror image that is looked at, too.
+            uncertainty: whether the uncertainty of each case is found.
 
         Raises:
             BundleError: if a config is not there.
         """
         files = [bundle.config(name) for name in (CONFIG, *configs)]
         sums = {file.stem: sha256(file) for file in files}
-        version = str(bundle.metadata["version"])
-        settings = dict(settings)
+        members = weights if isinstance(weights, Members) else Members((weights,))
+        several = len(members.files) > 1
+        listed = zip(members.names, members.checksums, strict=True)
         return cls(
-            bundle.name, version, weights.name, sha256(weights), sums, settings, operating_point, explain
+            bundle.name,
+            str(bundle.metadata["version"]),
+            f"{len(members.files)} networks" if several else members.files[0].name,
+            members.checksum,
+            sums,
+            dict(settings),
+            operating_point,
+            explain,
+            [{"weights": name, "sha256": checksum} for name, checksum in listed] if several else None,
+            [list(axes) for axes in flips] or None,
+            uncertainty or None,
         )
 
     def facts(self) -> dict[str, Any]:
@@ -74,6 +93,7 @@ class Identity:
     def fingerprint(self) -> str:
         """Equal for two runs that give the same result for the same image."""
         facts = {**self.facts(), "weights": "", "configs": list(self.configs.values())}
+        facts.pop("members", None)  # the one checksum stands for all of them, whatever they are called
         return _digest(json.dumps(facts, sort_keys=True, default=str))
 
 

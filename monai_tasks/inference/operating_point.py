@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from monai_tasks.inference.configs import ConfigError
+from monai_tasks.inference.members import Members
 from monai_tasks.io.errors import InputError
-from monai_tasks.io.files import sha256
 from monai_tasks.metrics.operating_point import FILE
 
 OPERATING_POINT = "operating_point"
 DEFAULT = 0.5
 SETTING, CONFIG = "setting", "config"
+# What a file says that it is for: the checksum of a file of weights, see `Members.checksum`, or those of all, sorted.
+ONE, SEVERAL = "weights_sha256", "members_sha256"
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ class HeldPoint:
 
     Args:
         threshold: a probability at or above it is positive.
-        origin: `setting`, `operating_point.json` or `config`.
+        origin: `setting`, `operating_point.json`, the mean of several such files, or `config`.
         rule: how it was chosen; empty where nothing says so.
         part: of the data that it was chosen on; empty where nothing says so.
         n: cases that it was chosen on; None where nothing says so.
@@ -49,12 +51,16 @@ class HeldPoint:
         return f"{self.threshold:g} ({', '.join(filter(None, (f'from {self.origin}', chosen, cases)))})"
 
 
-def held_point(weights: Path, configured: Any, settings: Mapping[str, Any]) -> HeldPoint:
-    """The operating point of a run: that of the settings, else of the file beside the weights, else of the config.
+def held_point(weights: Path | Members, configured: Any, settings: Mapping[str, Any]) -> HeldPoint:
+    """The operating point of a run.
+
+    That of the settings comes first, then what the training of the weights chose, then the config. Of a
+    cross-validation `operating_point.json` in its folder counts. Of several networks else the mean of their thresholds
+    is taken, where each has one.
 
     Args:
-        weights: the file of weights; `operating_point.json` beside it may hold the point that its training chose. Where
-            that names the checksum of other weights, it does not count.
+        weights: the file of weights, or those of several networks; `operating_point.json` beside a file may hold the
+            point that its training chose. Where that names the checksum of other weights, it does not count.
         configured: the value of the config, None where it has none.
         settings: config ids and values that a person set.
 
@@ -64,9 +70,39 @@ def held_point(weights: Path, configured: Any, settings: Mapping[str, Any]) -> H
     """
     if OPERATING_POINT in settings:
         return HeldPoint(_configured(settings[OPERATING_POINT]), SETTING)
-    file = weights.with_name(FILE)
-    beside = _read(file, weights) if file.is_file() else None
-    return beside or HeldPoint(DEFAULT if configured is None else _configured(configured), CONFIG)
+    members = weights if isinstance(weights, Members) else Members((weights,))
+    chosen = _of_run(members) or _of_files(members)
+    return chosen or HeldPoint(DEFAULT if configured is None else _configured(configured), CONFIG)
+
+
+def _of_run(members: Members) -> HeldPoint | None:
+    """The point that a cross-validation chose for all of its networks."""
+    file = None if members.run is None else members.run / FILE
+    if file is None or not file.is_file():
+        return None
+    return _read(file, members)
+
+
+def _of_files(members: Members) -> HeldPoint | None:
+    """The point of the one network, or the mean of the points of several."""
+    points = []
+    for weights in members.files:
+        file = weights.with_name(FILE)
+        points.append(_read(file, Members((weights,))) if file.is_file() else None)
+    known = [point for point in points if point is not None]
+    if len(known) < len(points):
+        if known:
+            without = len(points) - len(known)
+            logger.warning(
+                "%d of %d networks have no operating point: none of theirs counts", without, len(points)
+            )
+        return None
+    if len(known) == 1:
+        return known[0]
+    rules, parts = ({getattr(point, name) for point in known} for name in ("rule", "part"))
+    origin = f"the mean of {len(known)} {FILE}"
+    threshold = sum(point.threshold for point in known) / len(known)
+    return HeldPoint(threshold, origin, *(one.pop() if len(one) == 1 else "" for one in (rules, parts)))
 
 
 def _configured(value: Any) -> float:
@@ -75,7 +111,7 @@ def _configured(value: Any) -> float:
     return float(value)
 
 
-def _read(file: Path, weights: Path) -> HeldPoint | None:
+def _read(file: Path, members: Members) -> HeldPoint | None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as cause:
@@ -83,8 +119,9 @@ def _read(file: Path, weights: Path) -> HeldPoint | None:
     threshold = content.get("threshold") if isinstance(content, dict) else None
     if not _is_probability(threshold):
         raise InputError(file, f"threshold {threshold!r}", "a number from 0 to 1")
-    if content.get("weights_sha256") not in (None, sha256(weights)):
-        logger.warning("%s is for other weights than %s: it does not count", file, weights.name)
+    one, several = content.get(ONE), content.get(SEVERAL)
+    if one not in (None, members.checksum) or several not in (None, sorted(members.checksums)):
+        logger.warning("%s is for other weights than %s: it does not count", file, ", ".join(members.names))
         return None
     rule, part = (str(content.get(name) or "") for name in ("rule", "part"))
     return HeldPoint(float(threshold), FILE, rule, part, content.get("n"))

@@ -111,9 +111,14 @@ def _run_facts(content: Mapping[str, Any]) -> dict[str, object]:
     point, explain = content.get("operating_point"), content.get("explain")
     own = {"Operating point": str(HeldPoint(**point))} if point else {}
     own |= {"Explained by": explain} if explain else {}
+    flips = content.get("flips")
+    own |= {"Mirror images": f"along the axes {', '.join(map(str, flips))}"} if flips else {}
+    listed = [(content["weights"], content["weights_sha256"])]
+    if "members" in content:
+        listed = [(member["weights"], member["sha256"]) for member in content["members"]]
     return {
         "Bundle": f"{content['bundle']} {content['version']}",
-        "Weights": f"{content['weights']}, SHA-256 {content['weights_sha256']}",
+        "Weights": "; ".join(f"{name}, SHA-256 {checksum}" for name, checksum in listed),
         "Configs": ", ".join(content["configs"]),
         "Settings": ", ".join(f"{key} = {value}" for key, value in content["settings"].items()) or "none",
         **own,

@@ -16,11 +16,12 @@ from monai_tasks.inference.configs import CONFIG, merged
 from monai_tasks.inference.engine import Engine, resolve_device
 from monai_tasks.inference.identity import Identity
 from monai_tasks.inference.inputs import KINDS, RADIOGRAPHS, kind_of
+from monai_tasks.inference.members import Members, gather
 from monai_tasks.inference.report import PAGE, REPORT, write_report
 from monai_tasks.inference.results import DONE, FAILED, RESULTS, SKIPPED
 from monai_tasks.inference.studies import StudyTally
 from monai_tasks.inference.weights import WeightsError
-from monai_tasks.inference.writer import EXPLANATIONS, PREDICTIONS, PREVIEWS
+from monai_tasks.inference.writer import EXPLANATIONS, PREDICTIONS, PREVIEWS, UNCERTAINTIES
 from monai_tasks.inference.writers import make_writer, writer_class
 from monai_tasks.io.files import remove_leftovers
 from monai_tasks.io.journal import Journal
@@ -80,7 +81,7 @@ def infer(
     inputs: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | Sequence[str | Path] | None = None,
     configs: Sequence[str] = (),
     device: str = "auto",
     jobs: int | None = None,
@@ -89,6 +90,8 @@ def infer(
     progress: bool = True,
     settings: Mapping[str, Any] | None = None,
     explain: str | None = None,
+    flips: bool = False,
+    uncertainty: bool | None = None,
 ) -> Summary:
     """Predict every case of the inputs and write label maps or probabilities, pictures, a table and a report.
 
@@ -101,7 +104,8 @@ def infer(
         inputs: images, DICOM series folders, folders to search, or a datalist; one or several. The config's id
             `inputs` says what is looked for: volumes, radiographs, or studies of radiographs.
         output: the folder for the results; made if missing.
-        weights: a file of weights instead of the bundle's own.
+        weights: a file of weights instead of the bundle's own; or several, or the folder of a cross-validation, whose
+            probabilities are averaged.
         configs: override configs of the bundle, such as `t1t2`, or paths, in order.
         device: `auto`, `cpu` or `cuda:N`.
         jobs: how many threads read images, and how many write; half the cores, four at most, where not given.
@@ -111,6 +115,9 @@ def infer(
         settings: config ids and their values, for example `{"overlap": 0.5}`.
         explain: `relevance` or `gradcam` draws what in a radiograph, or in the slices of a graded scan, speaks for and
             against the answer.
+        flips: also average over the answers to mirror images, where the bundle's config lists such in `flips`.
+        uncertainty: find how unsure each answer is and how far the networks differ, with a map for a segmentation; done
+            where not given if there is more than one opinion, by several networks or of mirror images.
 
     Returns:
         What came of it.
@@ -123,17 +130,20 @@ def infer(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     writer_class(opened)  # a kind without a writer is refused before anything else
     place = resolve_device(device)
-    file = _weights_of(opened, weights)
+    members = _members_of(opened, weights)
+    unsure = flips or len(members.files) > 1 if uncertainty is None else uncertainty
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     kind = KINDS[kind_of(merged(opened, (CONFIG, *configs)), settings or {})]
     search = kind.find(paths, [Path(output)])
-    engine = Engine(opened, file, place, configs, settings, Path(output), explain)
+    engine = Engine(opened, members, place, configs, settings, Path(output), explain, flips, unsure)
     point = engine.operating_point.facts() if engine.operating_point else None
-    identity = Identity.of(opened, file, configs, settings or {}, point, explain)
+    identity = Identity.of(
+        opened, members, configs, settings or {}, point, explain, engine.flips, engine.uncertainty
+    )
     writer = make_writer(opened, engine, Path(output), preview)
     jobs = max(1, jobs or _default_jobs())
     with Journal(writer.output) as journal:
-        folders = (PREDICTIONS, PREVIEWS, EXPLANATIONS)
+        folders = (PREDICTIONS, PREVIEWS, EXPLANATIONS, UNCERTAINTIES)
         remove_leftovers([writer.output, *(writer.output / name for name in folders)])
         tally = _tally(engine, search)
         batch = Batch(engine, writer, journal, identity.fingerprint(), kind.is_alone, tally)
@@ -164,12 +174,11 @@ def _list_passed_over(output: Path, search: Search) -> None:
         (output / PASSED_OVER).unlink(missing_ok=True)
 
 
-def _weights_of(bundle: Bundle, weights: str | Path | None) -> Path:
-    path = Path(weights) if weights else bundle.weights
-    if path.is_file():
-        return path
+def _members_of(bundle: Bundle, weights: str | Path | Sequence[str | Path] | None) -> Members:
     if weights:
-        raise WeightsError(f"{path}: no such file; expected weights that torch.save wrote")
+        return gather(weights)
+    if bundle.weights.is_file():
+        return Members((bundle.weights,))
     name = bundle.name
     raise WeightsError(
         f"{name} ships no weights; expected your own: list your images (monai-tasks datalist LAYOUT SOURCE -o FILE), "

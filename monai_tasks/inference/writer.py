@@ -16,7 +16,7 @@ from monai_tasks.report.page import Section
 if TYPE_CHECKING:
     from monai_tasks.inference.engine import Engine
 
-PREDICTIONS, PREVIEWS, EXPLANATIONS = "predictions", "previews", "explanations"
+PREDICTIONS, PREVIEWS, EXPLANATIONS, UNCERTAINTIES = "predictions", "previews", "explanations", "uncertainty"
 
 
 class Writer(ABC):
@@ -70,6 +70,10 @@ class Writer(ABC):
         """Where the picture that explains a prediction is written."""
         return self.output / EXPLANATIONS / f"{case}.png"
 
+    def uncertainty(self, case: str) -> Path:
+        """Where the map of a segmentation's uncertainty is written."""
+        return self.output / UNCERTAINTIES / f"{case}.nii.gz"
+
     @property
     def pictures(self) -> dict[str, Callable[[str], Path]]:
         """The kinds of pictures, by their headings in the report; each may be missing for a case."""
@@ -77,7 +81,12 @@ class Writer(ABC):
 
     def discard(self, case: str) -> None:
         """Remove what an earlier run wrote for a case."""
-        for path in (self.prediction(case), self.picture(case), self.explanation(case)):
+        for path in (
+            self.prediction(case),
+            self.picture(case),
+            self.explanation(case),
+            self.uncertainty(case),
+        ):
             path.unlink(missing_ok=True)
 
     def source(self, image: Any) -> Any:
@@ -107,6 +116,16 @@ class Writer(ABC):
             item: as the postprocessing left it.
         """
         return item["pred"]
+
+    def write_uncertainty(self, case: str, values: torch.Tensor | None, source: Any) -> None:
+        """Write the map of how unsure each voxel is, before the prediction is written.
+
+        Args:
+            case: its name.
+            values: on the grid of the input; None removes the map of an earlier run.
+            source: what `prepared` gave.
+        """
+        self.uncertainty(case).unlink(missing_ok=True)
 
     @abstractmethod
     def write(

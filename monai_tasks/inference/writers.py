@@ -104,12 +104,25 @@ class SegmentationWriter(Writer):
             self.picture(case).unlink(missing_ok=True)
         else:
             overlay(source.picture, labels, self.labels, self.picture(case), affine=source.affine)
-        save_labels(self.prediction(case), labels, source.affine)
+        save_volume(self.prediction(case), labels, source.affine)
         millilitres = abs(np.linalg.det(source.affine[:3, :3])) / 1000
         counts = (np.count_nonzero(labels == value) for value in self.labels)
         return {
             name: round(count * millilitres, 6) for name, count in zip(self.measures, counts, strict=True)
         }
+
+    def write_uncertainty(self, case: str, values: torch.Tensor | None, source: Source) -> None:
+        """Write the map, (1, X, Y, Z) from 0 to 1, as float32.
+
+        Raises:
+            GridError: if it is not on the grid of the input.
+        """
+        if values is None:
+            super().write_uncertainty(case, values, source)
+            return
+        # Weights of an interpolation may miss a sum of 1 by rounding.
+        array = self._on_grid(values, source).float().clamp(0, 1).cpu().numpy()
+        save_volume(self.uncertainty(case), array, source.affine)
 
     def sections(self, rows: Sequence[Mapping[str, str]]) -> list[Section]:
         headings = {name: f"{name.removeprefix(MEASURE)} (ml)" for name in self.measures}
@@ -127,27 +140,30 @@ class SegmentationWriter(Writer):
         note = "Each name leads to the label map; all columns are in results.csv."
         return [Table(shown, columns, formats, title="Volumes", note=note)]
 
-    def _checked(self, pred: torch.Tensor, source: Source) -> np.ndarray:
-        if tuple(pred.shape) != (1, *source.shape):
-            raise GridError(f"a label map of shape {tuple(pred.shape)}; expected {(1, *source.shape)}")
-        if not np.allclose(np.asarray(pred.affine.cpu()), source.affine, rtol=0, atol=1e-3):
+    def _on_grid(self, values: torch.Tensor, source: Source) -> torch.Tensor:
+        if tuple(values.shape) != (1, *source.shape):
+            raise GridError(f"a label map of shape {tuple(values.shape)}; expected {(1, *source.shape)}")
+        if not np.allclose(np.asarray(values.affine.cpu()), source.affine, rtol=0, atol=1e-3):
             raise GridError("a label map with another affine than the image; expected the same")
-        labels = pred[0].cpu().numpy().astype(np.uint8)
+        return values[0]
+
+    def _checked(self, pred: torch.Tensor, source: Source) -> np.ndarray:
+        labels = self._on_grid(pred, source).cpu().numpy().astype(np.uint8)
         highest = int(labels.max(initial=0))
         if highest > max(self.labels, default=0):
             raise GridError(f"a label map with value {highest}; expected the labels {list(self.labels)}")
         return labels
 
 
-def save_labels(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
-    """Write a NIfTI label map.
+def save_volume(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    """Write a NIfTI label map, or another map.
 
     Args:
         path: the file, `.nii.gz`.
-        labels: (X, Y, Z) uint8.
+        values: (X, Y, Z), in the type of the file.
         affine: (4, 4), voxel indices to RAS+ millimetres; programs that read the qform find the same there.
     """
-    image = nib.Nifti1Image(labels, affine)
+    image = nib.Nifti1Image(values, affine)
     image.set_sform(affine, code="scanner")
     image.set_qform(affine, code="scanner")
     if not np.allclose(image.get_qform(), affine, rtol=0, atol=1e-3):

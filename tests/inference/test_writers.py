@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from monai_tasks.catalog import Bundle, BundleError
-from monai_tasks.inference.writers import GridError, SegmentationWriter, save_labels, writer_class
+from monai_tasks.inference.writers import GridError, SegmentationWriter, save_volume, writer_class
 
 LABELS = {1: "head", 2: "tail"}
 
@@ -74,7 +74,7 @@ def test_refuses_labels_off_the_grid(grids: dict, tmp_path: Path) -> None:
 def test_sheared_grids_are_told_by_the_sform_alone(tmp_path: Path) -> None:
     affine = np.eye(4)
     affine[0, 1] = 0.2
-    save_labels(tmp_path / "a.nii.gz", np.zeros((3, 4, 5), np.uint8), affine)
+    save_volume(tmp_path / "a.nii.gz", np.zeros((3, 4, 5), np.uint8), affine)
     header = nib.load(tmp_path / "a.nii.gz").header
     np.testing.assert_allclose(header.get_best_affine(), affine, atol=1e-6)
     assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 0)
@@ -84,7 +84,7 @@ def test_other_readers_see_the_same_grid(grids: dict, tmp_path: Path) -> None:
     sitk = pytest.importorskip("SimpleITK")
     for name, grid in grids.items():
         labels = np.zeros(grid.array.shape, np.uint8)
-        save_labels(tmp_path / f"{name}.nii.gz", labels, grid.affine)
+        save_volume(tmp_path / f"{name}.nii.gz", labels, grid.affine)
         image = sitk.ReadImage(str(tmp_path / f"{name}.nii.gz"))
         place = image.TransformIndexToPhysicalPoint((3, 2, 5))
         expected = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine @ (3, 2, 5, 1)
