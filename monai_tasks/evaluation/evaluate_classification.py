@@ -113,7 +113,8 @@ def evaluate(
         ValueError: when a threshold cannot be chosen, as without both classes.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    classes = _classes(bundle)
+    source = table_of(predictions)
+    classes = _classes(bundle, source)
     grades = grades_of_bundle(bundle, len(classes))
     output = Path(output)
     if choose_threshold is not None:
@@ -121,7 +122,6 @@ def evaluate(
     known = read_references(references, classes, part, by)
     if choose_threshold is not None:
         check_apart(known)
-    source = table_of(predictions)
     pairs = find_pairs(read_predictions(source, classes, grades), known, len(classes))
     rows = pairs.rows
     decided = decision_rows(rows, grades) if grades else []
@@ -174,8 +174,10 @@ def evaluate(
     return _summary(output, rows, statistics)
 
 
-def _classes(bundle: Bundle) -> tuple[str, ...]:
-    labels = bundle.labels
+def _classes(bundle: Bundle, source: Path) -> tuple[str, ...]:
+    """The names of the classes: those of the run, whose config may name others than the bundle does."""
+    told = (_report(source) or {}).get("labels", {})
+    labels = {int(number): name for number, name in told.items()} or bundle.labels
     if len(labels) < 2 or sorted(labels) != list(range(len(labels))):
         raise BundleError(f"{bundle.name}: classes {labels}; expected two or more, numbered from 0")
     return tuple(labels[number] for number in sorted(labels))
@@ -221,14 +223,26 @@ def _remove_chosen(output: Path) -> None:
 
 def _weights(source: Path) -> dict[str, str]:
     """The checksum of the weights that gave the answers, where `infer` tells, so that no others take the threshold."""
+    report = _report(source)
+    if report is None:
+        return {}
+    if "weights_sha256" not in report:
+        raise InputError(source.with_name(REPORT), "no checksum of weights", "the report of `infer`")
+    return {"weights_sha256": report["weights_sha256"]}
+
+
+def _report(source: Path) -> dict[str, Any] | None:
+    """What `infer` tells of the run beside its table; None where it tells nothing."""
     report = source.with_name(REPORT)
     if not report.is_file():
-        return {}
+        return None
     try:
-        checksum = json.loads(report.read_text(encoding="utf-8"))["weights_sha256"]
-    except (ValueError, KeyError, TypeError) as cause:
-        raise InputError(report, "no checksum of weights", "the report of `infer`") from cause
-    return {"weights_sha256": checksum}
+        content = json.loads(report.read_text(encoding="utf-8"))
+    except ValueError as cause:
+        raise InputError(report, f"not readable as JSON ({cause})", "the report of `infer`") from cause
+    if not isinstance(content, dict):
+        raise InputError(report, "no mapping", "the report of `infer`")
+    return content
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:

@@ -340,6 +340,21 @@ def test_several_classes(tmp_path):
         evaluate(bundle, tmp_path / "out", datalist, tmp_path / "result", choose_threshold="youden")
 
 
+def test_classes_are_called_as_the_run_called_them(tmp_path):
+    names = ("sound", "pneumonia")
+    bundle = write_bundle(tmp_path / "thing_classification")
+    rows = [
+        row(f"s{k}", value, image=tmp_path / f"s{k}.png", classes=names) for k, value in enumerate((0.9, 0.2))
+    ]
+    write_results(tmp_path / "out", rows, names)
+    (tmp_path / "out" / "report.json").write_text(json.dumps({"labels": {"0": "sound", "1": "pneumonia"}}))
+    listed = [{"image": f"s{k}.png", "label": 1 - k, "subject": str(k)} for k in (0, 1)]
+    datalist = write_datalist(tmp_path, test=listed)
+    summary = evaluate(bundle, tmp_path / "out", datalist, tmp_path / "result", resamples=50, progress=False)
+    assert summary.statistics["classes"] == ["sound", "pneumonia"]
+    assert float(metrics(summary)["accuracy"]["value"]) == 1
+
+
 def test_references_without_patients_are_told_of(run, tmp_path):
     (tmp_path / "own.csv").write_text("case,label\na_0,1\nc_0,0\n")
     write_results(tmp_path / "out", [row("a_0", 0.9), row("c_0", 0.3)])
