@@ -142,3 +142,42 @@ class MergeBatchNorm(zennit.canonizers.MergeBatchNorm):
                     instance.register((linear,), norm)
                     merged.append(instance)
         return merged
+
+
+class MergeBatchNormAhead(zennit.canonizers.MergeBatchNorm):
+    """Merge each batch norm into the linear layer that comes right after it under the same parent.
+
+    What such a norm makes of an inactive feature is no longer 0, so that the feature would be given relevance, which
+    it cannot pass on to any pixel. Merged, the norm's own share is a bias as any other, and the active features share
+    it. Of convolutions this is not done: at the border they also see zeros that the norm does not make.
+    """
+
+    def apply(self, root_module: torch.nn.Module) -> list[zennit.canonizers.Canonizer]:
+        """Merge; the instances that this gives undo it."""
+        merged = []
+        for parent in root_module.modules():
+            for norm, linear in pairwise(parent.children()):
+                if (
+                    isinstance(norm, self.batch_norm_type)
+                    and norm.affine
+                    and isinstance(linear, torch.nn.Linear)
+                ):
+                    instance = self.copy()
+                    instance.register((linear,), norm)
+                    merged.append(instance)
+        return merged
+
+    @staticmethod
+    def merge_batch_norm(modules: tuple[torch.nn.Linear, ...], batch_norm: torch.nn.Module) -> None:
+        """Give linear layers what the norm before them does, and make the norm an identity."""
+        scale = batch_norm.weight.data / (batch_norm.running_var + batch_norm.eps) ** 0.5
+        shift = batch_norm.bias.data - batch_norm.running_mean * scale
+        for module in modules:
+            weight = module.weight.data
+            if module.bias is None:
+                module.bias = torch.nn.Parameter(weight.new_zeros(len(weight)), requires_grad=False)
+            module.bias.data = module.bias.data + weight @ shift
+            module.weight.data = weight * scale
+        for name, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0)):
+            getattr(batch_norm, name).data = torch.full_like(scale, value)
+        batch_norm.running_var.data = torch.full_like(scale, 1.0 - batch_norm.eps)

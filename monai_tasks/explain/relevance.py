@@ -10,6 +10,7 @@ import torch
 from monai_tasks.explain._zennit import zennit
 from monai_tasks.explain.canonizers import (
     MergeBatchNorm,
+    MergeBatchNormAhead,
     PassAttention,
     SplitStandardScore,
     StandardScore,
@@ -105,7 +106,13 @@ def composite(network: torch.nn.Module, late: float = LATE) -> zennit.core.Compo
             ((torch.nn.Linear,), EpsilonSharedBias()),
         ],
         first_map=[((types.Linear,), first)],
-        canonizers=[SplitStandardScore(), SumResidual(), PassAttention(), MergeBatchNorm()],
+        canonizers=[
+            SplitStandardScore(),
+            SumResidual(),
+            PassAttention(),
+            MergeBatchNorm(),
+            MergeBatchNormAhead(),
+        ],
     )
     by_name = zennit.composites.NameMapComposite([(late_convolutions(network, late), EpsilonSharedBias())])
     return zennit.composites.MixedComposite([by_name, by_kind])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from monai.networks.nets import DenseNet, ResNet
 
+from monai_tasks.networks.concat_pool_densenet import ConcatPoolDenseNet
 from monai_tasks.networks.rx import RxNet, rx_classifier, rx_encoder
 from monai_tasks.networks.standard_score import StandardScoreNet
 from monai_tasks.networks.study import StudyNet
@@ -33,6 +34,11 @@ def densenet(classes: int = 2) -> DenseNet:
     return DenseNet(2, 1, classes, init_features=8, growth_rate=4, block_config=(2, 3))
 
 
+def concat_pool(classes: int = 2) -> ConcatPoolDenseNet:
+    """The network of the bundles of the limb and of the chest, with two blocks and a small head."""
+    return ConcatPoolDenseNet(2, 1, classes, init_features=8, growth_rate=4, block_config=(2, 3), hidden=12)
+
+
 def scored(network: torch.nn.Module) -> StandardScoreNet:
     """The network behind the standard score of images from 0 to 1."""
     network = StandardScoreNet(network)
@@ -50,6 +56,8 @@ MAKERS: dict[str, Callable[[], torch.nn.Module]] = {
     "resnet of bottlenecks": lambda: resnet("bottleneck"),
     "resnet of four classes": lambda: resnet(classes=4),
     "densenet": densenet,
+    "densenet of two poolings": lambda: scored(concat_pool()),
+    "densenet of two poolings, four classes": lambda: scored(concat_pool(classes=4)),
     "study of rx": lambda: StudyNet(scored(rx_encoder(channels=6)), rx_classifier(48)),
     "study of resnet": lambda: scored(StudyNet(resnet(feed_forward=False), torch.nn.Linear(64, 2))),
 }
@@ -60,7 +68,7 @@ def filled(name: str, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     network = MAKERS[name]().eval()
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             module.running_mean.normal_(0.0, 0.3)
             module.running_var.uniform_(0.5, 2.0)

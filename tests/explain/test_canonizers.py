@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from monai_tasks.explain.canonizers import LAST_ACT, SUM, MergeBatchNorm
+from monai_tasks.explain.canonizers import LAST_ACT, SUM, MergeBatchNorm, MergeBatchNormAhead
 from monai_tasks.explain.relevance import composite
 from monai_tasks.explain.score import own_copy
 
@@ -47,3 +47,35 @@ def test_a_batch_norm_is_merged_only_into_the_layer_right_before_it(network):
     merged = MergeBatchNorm().apply(one)
     # The first convolution, and the first of the two in each of the five dense layers.
     assert len(merged) == 1 + 5
+
+
+def test_a_batch_norm_is_merged_into_the_linear_layer_right_behind_it(network):
+    one = own_copy(network("densenet of two poolings"))
+    # Both norms of the head; those of the dense layers come before an activation.
+    merged = MergeBatchNormAhead().apply(one)
+    head = one.network.head
+    assert [(own.batch_norm, *own.linears) for own in merged] == [
+        (head.norm1, head.linear1),
+        (head.norm2, head.linear2),
+    ]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_merged_ahead_a_layer_computes_the_same_and_is_given_back(bias):
+    torch.manual_seed(2)
+    norm, linear = torch.nn.BatchNorm1d(5), torch.nn.Linear(5, 3, bias=bias)
+    for value, low in (
+        (norm.weight, -1.0),
+        (norm.bias, -1.0),
+        (norm.running_mean, -1.0),
+        (norm.running_var, 0.1),
+    ):
+        torch.nn.init.uniform_(value, low, 2.0)
+    pair, given = torch.nn.Sequential(norm, linear).eval(), torch.randn(4, 5)
+    expected, kept = pair(given), [(name, id(value)) for name, value in pair.named_parameters()]
+    (merged,) = MergeBatchNormAhead().apply(pair)
+    torch.testing.assert_close(norm(given), given)
+    torch.testing.assert_close(pair(given), expected)
+    merged.remove()
+    assert torch.equal(pair(given), expected)
+    assert [(name, id(value)) for name, value in pair.named_parameters()] == kept

@@ -222,3 +222,12 @@ def test_other_axes_are_refused(shape):
 def test_a_study_without_a_view_is_refused(network):
     with pytest.raises(ValueError, match="no finite value"):
         Relevance(network("study of rx"))(torch.full((2, 1, 64, 48), torch.nan))
+
+
+def test_what_a_batch_norm_makes_of_an_inactive_feature_gets_no_relevance(network):
+    """The share of a norm before a linear layer goes to the active features, so that none of it is lost."""
+    one, image = network("densenet of two poolings"), torch.rand(1, 64, 48)
+    last = one.network.features.norm5
+    last.weight.data[::2], last.bias.data[::2] = 0.0, -1.0  # never above 0 behind the ReLU
+    expected, size = score(one, image)
+    assert float(Relevance(one)(image).double().sum()) == pytest.approx(expected, abs=1e-3 * size)
