@@ -13,10 +13,11 @@ import torch
 from monai_tasks.catalog import Bundle, BundleError, open_bundle
 from monai_tasks.evaluation.by_kind import OPTIONS
 from monai_tasks.experiments.cross_validation_folds import Folds, make_folds, read_items
+from monai_tasks.experiments.cross_validation_outcome import Outcome, write_outcome
 from monai_tasks.experiments.cross_validation_run import FOLDS, Task
 from monai_tasks.experiments.run_grid import Machines, run_all
 from monai_tasks.inference.configs import ConfigError, parse
-from monai_tasks.io.files import write_json
+from monai_tasks.io.files import sha256, write_json
 from monai_tasks.io.journal import Journal
 from monai_tasks.training.train import OtherRunError
 
@@ -64,6 +65,11 @@ def cross_validate(
     progress: bool = True,
 ) -> Summary:
     """Train a bundle once for each fold without that fold, and let each network answer for the fold it has not seen.
+
+    Writes into `output`: `datalists/` and `folds/K/` (a run folder as `train` leaves it, with `inference/` and
+    `evaluation/` of the held-out cases), and of all folds together `out_of_fold/`, `out_of_fold.csv` (a row a case),
+    `evaluation/`, `cross_validation.json`, `curves.png`, `report.html`, and `operating_point.json` where the bundle
+    decides by a threshold. A fold that fails is named with its reason; the others go on.
 
     The same call again takes over the folds that are finished and goes on with the one that was interrupted, at the
     epoch it had; one that failed is tried again. With several jobs a script must call this below
@@ -125,6 +131,16 @@ def cross_validate(
             for fold, file in enumerate(files)
         ]
         outcome = run_all(tasks, journal, machines, output, "fold", progress)
+        facts = {
+            "parts": ["training", "validation", *(["test"] if with_test else [])],
+            "datalist_sha256": sha256(datalist),
+            "configs": {
+                Path(name).stem: sha256(bundle.config(name)) for name in ("train", "inference", *configs)
+            },
+            "settings": {name: str(value) for name, value in settings.items()},
+            "epochs": epochs,
+        }
+        write_outcome(Outcome(bundle, dealt, outcome.results, facts), output, progress)
     return Summary(output, outcome.done, outcome.taken_over, outcome.failures)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from monai_tasks.catalog import open_bundle
+from monai_tasks.catalog import Bundle, open_bundle
 from monai_tasks.evaluation.by_kind import SEGMENTATION, evaluate
 from monai_tasks.inference.configs import merged
 from monai_tasks.inference.runner import infer
@@ -210,6 +210,17 @@ def check_worker(output: Path, version: str) -> str:
     )
 
 
+def shared_settings(bundle: Bundle, task: Task) -> dict[str, Any]:
+    """Those settings of a run that the bundle's inference has an id for, too.
+
+    Args:
+        bundle: that is trained.
+        task: the run.
+    """
+    known = merged(bundle, ("inference", *task.configs))
+    return {name: value for name, value in task.settings.items() if name.split("#")[0] in known}
+
+
 @contextmanager
 def _free_device(task: Task) -> Iterator[str]:
     """A device that no other run of the experiment on this machine has; with one device there is no choice."""
@@ -239,8 +250,7 @@ def _run(task: Task, device: str) -> Result:
         configs=configs,
         settings={**task.settings, "seed": task.seed},
     )
-    known = merged(bundle, ("inference", *task.configs))
-    shared = {name: value for name, value in task.settings.items() if name.split("#")[0] in known}
+    shared = shared_settings(bundle, task)
     batch = infer(
         bundle,
         task.datalist,
