@@ -1,0 +1,89 @@
+"""Why a case is suspicious, in plain words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from monai_tasks.datasets.checks_compare import Remark
+from monai_tasks.evaluation.by_kind import CLASSIFICATION
+from monai_tasks.experiments.outliers_cases import DICE, PROBABILITY, Case
+from monai_tasks.experiments.outliers_score import Scored
+
+NOTABLE = 0.2  # share of the cases with the highest losses, of which the loss is a reason
+MANY = 3  # remarks of one check on one case that are told, the strongest ones
+
+
+def reasons(
+    scored: Scored, remarks: Sequence[Remark], kind: str, cases: Sequence[Case], labels: Mapping[int, str]
+) -> list[str]:
+    """What speaks against a case, the strongest first; nothing for one without any sign.
+
+    Args:
+        scored: the case.
+        remarks: all of them on the case.
+        kind: of the bundle.
+        cases: all, by whose names the remarks' numbers are replaced.
+        labels: value in a label's file to its name.
+    """
+    told = [(one.strength, named(one.text, cases, labels)) for one in _strongest(remarks)]
+    case, share = scored.case, scored.share
+    if share is None:
+        told.append((1.0, f"no prediction: {case.reason}"))
+    elif share <= NOTABLE:
+        said = _classified(case) if kind == CLASSIFICATION else _segmented(case)
+        rare = f"its loss of {case.loss:.3g} is among the highest {100 * share:.2g} %"
+        told.append((1 - math.sqrt(share), f"{said}, {rare}"))
+    return [text.replace(";", ",") for _, text in sorted(told, key=lambda one: -one[0])]
+
+
+def joined(told: Sequence[str]) -> str:
+    """Reasons as one field of a table.
+
+    Args:
+        told: as `reasons` gives them.
+    """
+    return "; ".join(told)
+
+
+def named(text: str, cases: Sequence[Case], labels: Mapping[int, str]) -> str:
+    """A remark's text with the names of the cases and labels that it gives by number.
+
+    Args:
+        text: of a remark.
+        cases: all, in the order of the findings.
+        labels: value in a label's file to its name.
+    """
+    text = re.sub(r"\bcase (\d+) of subject\b", lambda found: f"{cases[int(found[1])].name} of subject", text)
+    return re.sub(r"\blabel (\d+)\b", lambda found: _label(int(found[1]), labels), text)
+
+
+def _label(value: int, labels: Mapping[int, str]) -> str:
+    return f"label {value} ({labels[value]})" if value in labels else f"label {value}"
+
+
+def _strongest(remarks: Sequence[Remark]) -> list[Remark]:
+    """The strongest remarks of each check."""
+    kept: dict[str, list[Remark]] = {}
+    for remark in sorted(remarks, key=lambda one: -one.strength):
+        own = kept.setdefault(remark.check, [])
+        if len(own) < MANY:
+            own.append(remark)
+    return [remark for own in kept.values() for remark in own]
+
+
+def _segmented(case: Case) -> str:
+    own = ", ".join(f"{value:.2f} for {name}" for name, value in case.numbers(DICE).items())
+    return f"the label and a network that had not seen it differ: Dice {own or case.metric}"
+
+
+def _classified(case: Case) -> str:
+    probabilities = case.numbers(PROBABILITY)
+    names, number = list(probabilities), int(case.label[0])
+    likeliest = max(probabilities, key=probabilities.__getitem__)
+    true = names[number] if number < len(names) else str(number)
+    value = f"with a probability of {probabilities[likeliest]:.2f}"
+    if likeliest == true:
+        return f"labelled {true}, as a network that had not seen it says {value} only"
+    return f"labelled {true}, but a network that had not seen it says {likeliest} {value}"
