@@ -137,7 +137,9 @@ def cross_validate(
             "configs": {
                 Path(name).stem: sha256(bundle.config(name)) for name in ("train", "inference", *configs)
             },
-            "settings": {name: str(value) for name, value in settings.items()},
+            # What other commands need to read the run's labels as it did.
+            "merged": list(configs),
+            "settings": json.loads(json.dumps(settings, default=str)),
             "epochs": epochs,
         }
         write_outcome(Outcome(bundle, dealt, outcome.results, facts), output, progress)
