@@ -16,7 +16,7 @@ from typing import Any
 
 import monai
 import torch
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_tasks import __version__
 from monai_tasks.catalog import Bundle, open_bundle
@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 DECISIVE = ("bundle", "bundle_version", "configs", "settings", "max_epochs", "datalist_sha256", "excluded")
 # Of a run without some cases: the datalist that is left.
 LEFT = "datalist.json"
+# Ids of the files that a network may be started from.
+STARTS = ("start_weights", "imagenet_weights", "encoder_weights")
 
 
 class OtherRunError(ValueError):
@@ -75,9 +77,10 @@ def train(
     """Train a network, or go on with a run that was interrupted; a finished run is left as it is.
 
     Writes into `output`: `model.pt` (best network), `last.pt` (what a resumed run needs), `record.csv` (one row an
-    epoch), `curves.png`, `run.json` (git commit, versions, seed, device, settings, checksums of configs and datalist,
-    and at the end the metrics of the best and of the last epoch) and `tensorboard/`. Where cases are excluded,
-    `datalist.json` holds what is left, and `run.json` the list's checksum and how many it took out.
+    epoch), `curves.png`, `run.json` (git commit, versions, seed, device, settings, checksums of configs, datalist and
+    the file that it started from, and at the end the metrics of the best and of the last epoch) and `tensorboard/`.
+    Where cases are excluded, `datalist.json` holds what is left, and `run.json` the list's checksum and how many it
+    took out.
 
     Args:
         bundle: name or folder of the bundle.
@@ -190,6 +193,9 @@ def _is_finished(output: Path, description: Mapping[str, Any]) -> bool:
         return False
     kept = json.loads((output / "run.json").read_text(encoding="utf-8"))
     differing = [name for name in DECISIVE if kept.get(name) != description[name]]
+    before, now = kept.get("started_from") or {}, description["started_from"]
+    if any(None not in (before.get(name), own) and before[name] != own for name, own in now.items()):
+        differing.append("started_from")
     if differing:
         found = ", ".join(f"{name} {kept.get(name)}, not {description[name]}" for name in differing)
         raise OtherRunError(
@@ -217,6 +223,7 @@ def _description(
         "seed": parser.get_parsed_content("seed") if "seed" in parser else None,
         "device": str(parser.get_parsed_content("device")),
         "datalist_sha256": sha256(datalist),
+        "started_from": _started_from(parser),
         "git": working_copy(),
         "versions": {
             "monai_tasks": __version__,
@@ -225,6 +232,16 @@ def _description(
             "python": platform.python_version(),
         },
     }
+
+
+def _started_from(parser: ConfigParser) -> dict[str, str | None]:
+    """The checksum of the file of weights that each id names; None where it names no file that is there.
+
+    A file may be gone once the run is finished, and torchvision's own is fetched only when the run begins.
+    """
+    values = {name: parser.get_parsed_content(name) for name in STARTS if name in parser}
+    named = {name: Path(value) for name, value in values.items() if value is not None}
+    return {name: sha256(path) if path.is_file() else None for name, path in named.items()}
 
 
 def _begun_with(output: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import torch
 from monai.networks.nets import DenseNet
 
 from monai_tasks.inference.weights import WeightsError
+from monai_tasks.io.files import sha256
 from monai_tasks.networks.concat_pool_densenet import ConcatPoolDenseNet
 from monai_tasks.networks.standard_score import StandardScoreNet
 from monai_tasks.training import imagenet_start
@@ -82,7 +83,7 @@ def test_a_grey_image_gives_the_features_of_three_equal_colours(checkpoint, colo
     assert kept == {"mean", "deviation"}  # which are then those of the training part
     assert "three input channels summed into one" in caplog.text
     record = json.loads((tmp_path / "run" / "start.json").read_text())
-    assert record["weights"] == "densenet.pth"
+    assert (record["weights"], record["weights_sha256"]) == ("densenet.pth", sha256(checkpoint))
     assert len(record["loaded"]) == len(start.loaded) == len(network.network.features.state_dict())
 
 

@@ -133,6 +133,24 @@ def test_the_run_says_how_it_was_made(trained, datalist):
     assert facts["datalist_sha256"] == sha256(datalist)
     assert facts["git"] is None or len(facts["git"]["commit"]) == 40
     assert facts["begun_with"] == []
+    assert facts["started_from"] == {}
+
+
+def test_the_run_says_which_weights_it_started_from(trained, datalist, settings, tmp_path):
+    weights, output = tmp_path / "start.pt", tmp_path / "run"
+    shutil.copy(trained[0] / "model.pt", weights)
+    arguments = {"epochs": 1, "device": "cpu", "settings": settings | {"start_weights": str(weights)}}
+    train(BUNDLE, datalist, output, **arguments)
+    kept = json.loads((output / "run.json").read_text())
+    assert kept["started_from"] == {"start_weights": sha256(weights)}
+    assert json.loads((output / "start.json").read_text())["weights_sha256"] == sha256(weights)
+    shutil.copy(trained[0] / "last.pt", weights)  # another file under the same name
+    before = times(output)
+    with pytest.raises(OtherRunError, match=r"run: holds a run with started_from .*; expected the same"):
+        train(BUNDLE, datalist, output, **arguments)
+    assert times(output) == before
+    weights.unlink()
+    assert train(BUNDLE, datalist, output, **arguments).epochs == 1, "a finished run needs no start any more"
 
 
 def test_the_run_says_what_came_of_it(trained):
