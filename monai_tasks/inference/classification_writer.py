@@ -16,6 +16,7 @@ from monai_tasks.inference.inputs import STUDIES, VOLUMES
 from monai_tasks.inference.operating_point import HeldPoint
 from monai_tasks.inference.results import FAILED
 from monai_tasks.inference.studies import IMAGE, STUDY
+from monai_tasks.inference.uncertainty import DISAGREEMENT, ENTROPY
 from monai_tasks.inference.writer import Writer
 from monai_tasks.io.files import write_json
 from monai_tasks.report.classification_preview import Planes, draw, slices, views
@@ -93,6 +94,16 @@ class ClassificationWriter(Writer):
 
     def is_case(self, row: Mapping[str, str]) -> bool:
         return row["level"] == self.level
+
+    def why_unsure(self, row: Mapping[str, str]) -> str:
+        answer = row["prediction"]
+        told = f"{answer} has a probability of {float(row[MEASURE + answer]):.2f}"
+        whole, apart = float(row[ENTROPY]), float(row[DISAGREEMENT])
+        if apart == 0:
+            return told
+        # What is not disagreement of the entropy is the mean entropy of the opinions.
+        cause = "the opinions differ" if apart > whole / 2 else "each opinion is unsure itself"
+        return f"{told}, mostly because {cause}"
 
     def prepared(self, source: Any, image: torch.Tensor) -> np.ndarray:
         """Keep the image that goes to the network: (C, H, W[, D]), or the views of a study (V, C, H, W)."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from monai_tasks import __version__
+from monai_tasks.inference.first_looks import first_looks
 from monai_tasks.inference.operating_point import HeldPoint
 from monai_tasks.inference.results import DONE, FAILED, RESULTS, SKIPPED
 from monai_tasks.inference.writer import Writer
@@ -88,6 +89,7 @@ def _sections(writer: Writer, rows: list[dict[str, str]], content: Mapping[str, 
         marked = range(len(noted))
         sections.append(Table(noted, columns, title="Cases with a note", note=explained, marked=marked))
     good = [row for row in rows if row["status"] != FAILED]
+    sections += first_looks(writer, [row for row in good if writer.is_case(row)])
     if good:
         sections += writer.sections(good)
         drawn = [row["case"] for row in good if writer.is_case(row)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from monai_tasks.datasets.cases import Case
 from monai_tasks.inference.results import DONE, FAILED, SKIPPED
+from monai_tasks.inference.uncertainty import COLUMNS, ENTROPY
 
 STUDY, IMAGE = "study", "image"  # levels of a row
 
@@ -21,6 +22,7 @@ class _Study:
     positive: int = 0
     statuses: dict[str, int] = field(default_factory=lambda: dict.fromkeys((DONE, SKIPPED, FAILED), 0))
     seconds: float = 0.0
+    uncertainty: dict[str, Any] = field(default_factory=dict)
 
 
 class StudyTally:
@@ -46,7 +48,11 @@ class StudyTally:
         study.statuses[row["status"]] += 1
         study.seconds += row["seconds"]
         if row["status"] != FAILED:
-            study.probability = max(study.probability, row[f"probability_{self.positive}"])
+            probability = row[f"probability_{self.positive}"]
+            # The answer of the highest image is that of the study, and so is its uncertainty.
+            if (probability, row.get(ENTROPY, 0)) >= (study.probability, study.uncertainty.get(ENTROPY, 0)):
+                study.uncertainty = {name: row[name] for name in COLUMNS if name in row}
+            study.probability = max(study.probability, probability)
             study.positive += row["decision"] == self.positive
 
     def rows(self) -> list[dict[str, Any]]:
@@ -73,4 +79,5 @@ class StudyTally:
             "prediction": self.positive if highest > 0.5 else self.negative,
             "decision": self.positive if highest >= self.threshold else self.negative,
             "votes": round(study.positive / (images - failed), 6),
+            **study.uncertainty,
         }

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from monai_tasks.datasets.cases import Case
+from monai_tasks.inference.uncertainty import ENTROPY
 from monai_tasks.report.page import Section
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Writer(ABC):
     """
 
     suffix = ""  # of a prediction's file
+    unsure_by = ENTROPY  # the measure that puts uncertain cases in order
 
     def __init__(self, output: Path, preview: bool = True) -> None:
         self.output = output
@@ -78,6 +80,14 @@ class Writer(ABC):
     def pictures(self) -> dict[str, Callable[[str], Path]]:
         """The kinds of pictures, by their headings in the report; each may be missing for a case."""
         return {"Previews": self.picture, "Explanations": self.explanation}
+
+    @abstractmethod
+    def why_unsure(self, row: Mapping[str, str]) -> str:
+        """What makes a case uncertain, in words.
+
+        Args:
+            row: of the results, with the columns of the uncertainty.
+        """
 
     def discard(self, case: str) -> None:
         """Remove what an earlier run wrote for a case."""

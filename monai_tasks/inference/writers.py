@@ -14,6 +14,7 @@ import torch
 from monai_tasks.catalog import Bundle, BundleError
 from monai_tasks.inference.classification_writer import ClassificationWriter
 from monai_tasks.inference.grade_writer import GradeWriter
+from monai_tasks.inference.uncertainty import DISAGREEMENT, ENTROPY
 from monai_tasks.inference.writer import Writer
 from monai_tasks.io.files import atomic_path
 from monai_tasks.report.page import Link, Section, Table
@@ -54,6 +55,7 @@ class SegmentationWriter(Writer):
     """
 
     suffix = ".nii.gz"
+    unsure_by = DISAGREEMENT  # the overlap of several label maps foretells their error [Roy2019]
 
     def __init__(self, output: Path, labels: Mapping[int, str], preview: bool = True) -> None:
         super().__init__(output, preview)
@@ -70,6 +72,14 @@ class SegmentationWriter(Writer):
     @property
     def measures(self) -> list[str]:
         return [f"{MEASURE}{name}" for name in self.labels.values()]
+
+    def why_unsure(self, row: Mapping[str, str]) -> str:
+        if row[ENTROPY] == "":
+            return "no opinion has found a label"
+        apart = float(row[DISAGREEMENT])
+        if apart == 0:
+            return f"the voxels of the labels have an entropy of {float(row[ENTROPY]):.2f} on average"
+        return f"the label maps of two opinions overlap by {1 - apart:.2f} on average (Dice)"
 
     def source(self, image: torch.Tensor) -> Source:
         """Keep the grid of a loaded image, and a small copy to draw.

@@ -223,6 +223,18 @@ def test_training_and_inference_are_of_one_network(bundle):
     assert {name for name in shared if train[name] != inference[name]} == set()
 
 
+def test_only_what_training_mirrors_may_be_mirrored(bundle):
+    """In the bundle, and in each override that changes one of the two."""
+    train, inference = config(bundle, "train"), config(bundle, "inference")
+    steps = [*train["train"]["random_transforms"], *train["train"].get("window_transforms", ())]
+    mirrored = {step["spatial_axis"] for step in steps if step["_target_"] == "RandFlipd"}
+    assert mirrored
+    for name in bundle.configs:
+        own = train | inference | (config(bundle, name) if name not in RUN_IDS else {})
+        axes = {axis for each in own["flips"] for axis in each}
+        assert axes == (mirrored if own["flip_probability"] > 0 else set()), name
+
+
 def test_a_classification_ends_as_monai_label_needs_it(bundle):
     """It adds transforms of its own that would need a segmentation's image."""
     if bundle.kind != "classification":

@@ -138,6 +138,33 @@ def test_options_reach_the_run(bundle: Path, image: Path, tmp_path: Path) -> Non
     assert float(read_table(tmp_path / "out" / "results.csv")[0]["volume_ml_whole"]) == 0.336
 
 
+def test_several_weights_and_the_folder_of_a_cross_validation(
+    bundle: Path, image: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / "cv" / "folds" / str(number) / "model.pt" for number in range(2)]
+    for number, file in enumerate(files):
+        file.parent.mkdir(parents=True)
+        weight = torch.tensor([0.0, 1.0 + number]).reshape(2, 1, 1, 1, 1)
+        torch.save({"weight": weight, "bias": torch.zeros(2)}, file)
+    config = bundle / "configs" / "inference.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"flips": [[0]]}))
+    both = ("--weights", files[0], "--weights", files[1])
+    result = _run(bundle, image, "-o", tmp_path / "out", "--device", "cpu", *both)
+    assert result.exit_code == 0, result.output
+    again = _run(bundle, image, "-o", tmp_path / "out", "--device", "cpu", "--weights", tmp_path / "cv")
+    assert "0 done, 1 skipped" in again.stdout
+    (row,) = read_table(tmp_path / "out" / "results.csv")
+    assert 0 < float(row["entropy"]) < 1
+    assert (tmp_path / "out" / "uncertainty" / "head.nii.gz").is_file()
+    flipped = _run(
+        bundle, image, "-o", tmp_path / "out", "--device", "cpu", *both, "--flips", "--no-uncertainty"
+    )
+    assert flipped.exit_code == 0, flipped.output
+    facts = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (facts["flips"], len(facts["members"]), "uncertainty" in facts) == ([[0]], 2, False)
+    assert "entropy" not in read_table(tmp_path / "out" / "results.csv")[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -151,6 +178,7 @@ def test_options_reach_the_run(bundle: Path, image: Path, tmp_path: Path) -> Non
         (["BUNDLE", "IMAGE", "-o", "OUT", "--device", "cuda:99"], "'cuda:99': torch .* finds"),
         (["BUNDLE", "IMAGE", "-o", "OUT", "--config", "absent"], "no config 'absent'"),
         (["BUNDLE", "IMAGE", "-o", "OUT", "--weights", "absent.pt"], "'absent.pt' does not exist"),
+        (["BUNDLE", "IMAGE", "-o", "OUT", "--flips"], "no config id 'flips'"),
         (["BUNDLE", "IMAGE", "-o", "OUT", "--set", "spacing"], "expected ID=VALUE"),
         (["BUNDLE", "IMAGE", "-o", "OUT", "--set", "nonsense=1"], "no config id 'nonsense'"),
     ],

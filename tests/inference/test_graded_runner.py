@@ -155,6 +155,33 @@ def test_slices_are_explained(bundle, scans, tmp_path):
         run(bundle, scans, tmp_path / "other", explain="gradcam", settings={"ordinal": False})
 
 
+def test_several_networks_grade_by_the_mean_of_their_slices(bundle, scans, tmp_path):
+    state = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    # The second network takes every slice for one grade worse.
+    worse = state | {"network.0.bias": torch.ones(1)}
+    for number, own in enumerate((state, worse)):
+        torch.save(own, tmp_path / f"{number}.pt")
+    file = bundle / "configs" / "inference.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"flips": [[0], [0, 1]]}))
+    weights = [tmp_path / "0.pt", tmp_path / "1.pt"]
+    summary = run(bundle, scans / "between.ISQ", tmp_path / "out", weights=weights, flips=True, preview=True)
+    (row,) = read_table(summary.results)
+    slices = np.array([[(softmax(grade) + softmax(grade + 1)) / 2 for grade in (3, 4, 4, 4)]])[0]
+    found = [float(row[f"probability_{one}"]) for one in CLASSES]
+    assert found == pytest.approx(slices.mean(0).tolist(), abs=1e-5)
+    opinions = np.array([[softmax(grade + n) for grade in (3, 4, 4, 4)] for n in (0, 1)]).mean(1)
+
+    def entropy(values: np.ndarray) -> float:
+        return -(values * np.log(values)).sum() / np.log(5)
+
+    assert float(row["entropy"]) == pytest.approx(entropy(opinions.mean(0)), abs=1e-5)
+    own = (entropy(opinions[0]) + entropy(opinions[1])) / 2
+    assert float(row["disagreement"]) == pytest.approx(entropy(opinions.mean(0)) - own, abs=1e-5)
+    content = json.loads((summary.output / "predictions" / "between.json").read_text())
+    np.testing.assert_allclose([one["probabilities"] for one in content["slices"]], slices, atol=1e-5)
+    assert "Look at these first" in summary.page.read_text()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -9,6 +9,7 @@ import pytest
 
 from monai_tasks.catalog import Bundle
 from monai_tasks.inference.identity import Identity, stamp
+from monai_tasks.inference.members import Members
 
 
 def _fingerprint(
@@ -42,6 +43,27 @@ def test_settings_and_configs_count_in_their_order(bundle: Path) -> None:
     assert _fingerprint(bundle, settings={"pause": 1, "spacing": 2}) == _fingerprint(
         bundle, settings={"spacing": 2, "pause": 1}
     )
+
+
+def test_other_networks_beside_it_mirror_images_and_uncertainty_count(bundle: Path, tmp_path: Path) -> None:
+    own, other = Bundle(bundle), tmp_path / "other.pt"
+    other.write_bytes(b"other")
+    alone = Members((own.weights,))
+    both = Members((own.weights, other))
+
+    def fingerprint(members: Members, **options: object) -> str:
+        return Identity.of(own, members, (), {}, **options).fingerprint()
+
+    different = [
+        fingerprint(alone),
+        fingerprint(both),
+        fingerprint(alone, flips=[[0]]),
+        fingerprint(alone, flips=[[1]]),
+        fingerprint(alone, uncertainty=True),
+    ]
+    assert len(set(different)) == len(different)
+    assert fingerprint(alone) == _fingerprint(bundle)
+    assert fingerprint(Members(both.files[::-1])) == fingerprint(both)
 
 
 def test_facts_hold_no_folder(bundle: Path) -> None:
