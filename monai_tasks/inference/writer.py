@@ -76,10 +76,18 @@ class Writer(ABC):
         """Where the map of a segmentation's uncertainty is written."""
         return self.output / UNCERTAINTIES / f"{case}.nii.gz"
 
+    def uncertainty_picture(self, case: str) -> Path:
+        """Where the picture of this map is written."""
+        return self.output / UNCERTAINTIES / f"{case}.png"
+
     @property
     def pictures(self) -> dict[str, Callable[[str], Path]]:
         """The kinds of pictures, by their headings in the report; each may be missing for a case."""
-        return {"Previews": self.picture, "Explanations": self.explanation}
+        return {
+            "Previews": self.picture,
+            "Uncertainty": self.uncertainty_picture,
+            "Explanations": self.explanation,
+        }
 
     @abstractmethod
     def why_unsure(self, row: Mapping[str, str]) -> str:
@@ -128,14 +136,15 @@ class Writer(ABC):
         return item["pred"]
 
     def write_uncertainty(self, case: str, values: torch.Tensor | None, source: Any) -> None:
-        """Write the map of how unsure each voxel is, before the prediction is written.
+        """Write the map of how unsure each voxel is, and its picture, before the prediction is written.
 
         Args:
             case: its name.
-            values: on the grid of the input; None removes the map of an earlier run.
+            values: on the grid of the input; None removes what an earlier run wrote.
             source: what `prepared` gave.
         """
-        self.uncertainty(case).unlink(missing_ok=True)
+        for path in (self.uncertainty(case), self.uncertainty_picture(case)):
+            path.unlink(missing_ok=True)
 
     @abstractmethod
     def write(

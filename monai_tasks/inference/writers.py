@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from monai_tasks.inference.engine import Engine
 
 MEASURE = "volume_ml_"
+# Bands of the entropy from `EDGES` on, by the values that have blue, yellow and red in a picture.
+EDGES = (0.25, 0.5, 0.75)
+BANDS = {2: "entropy from 0.25", 4: "from 0.5", 6: "from 0.75"}
 
 
 class GridError(ValueError):
@@ -122,16 +125,19 @@ class SegmentationWriter(Writer):
         }
 
     def write_uncertainty(self, case: str, values: torch.Tensor | None, source: Source) -> None:
-        """Write the map, (1, X, Y, Z) from 0 to 1, as float32.
+        """Write the map, (1, X, Y, Z) from 0 to 1, as float32, and a picture of its bands.
 
         Raises:
             GridError: if it is not on the grid of the input.
         """
+        super().write_uncertainty(case, None, source)
         if values is None:
-            super().write_uncertainty(case, values, source)
             return
         # Weights of an interpolation may miss a sum of 1 by rounding.
         array = self._on_grid(values, source).float().clamp(0, 1).cpu().numpy()
+        if source.picture is not None:
+            bands = np.array([0, *BANDS], dtype=np.uint8)[np.digitize(array, EDGES)]
+            overlay(source.picture, bands, BANDS, self.uncertainty_picture(case), affine=source.affine)
         save_volume(self.uncertainty(case), array, source.affine)
 
     def sections(self, rows: Sequence[Mapping[str, str]]) -> list[Section]:

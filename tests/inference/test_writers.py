@@ -12,7 +12,8 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from monai_tasks.catalog import Bundle, BundleError
-from monai_tasks.inference.writers import GridError, SegmentationWriter, save_volume, writer_class
+from monai_tasks.inference.writers import BANDS, GridError, SegmentationWriter, save_volume, writer_class
+from monai_tasks.report.preview import COLOURS
 
 LABELS = {1: "head", 2: "tail"}
 
@@ -108,6 +109,45 @@ def test_without_previews_no_picture_of_an_earlier_label_map_stays(grids: dict, 
         writer = SegmentationWriter(tmp_path, LABELS, preview)
         writer.write("a", labels, writer.source(_meta(grid.array, grid.affine)))
         assert writer.picture("a").exists() == preview
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_the_map_of_the_uncertainty_lies_on_the_grid_of_the_input(
+    grids: dict, tmp_path: Path, preview: bool
+) -> None:
+    writer = SegmentationWriter(tmp_path, LABELS, preview)
+    for name, grid in grids.items():
+        values = np.random.default_rng(2).uniform(0, 1, grid.array.shape).astype(np.float32)
+        source = writer.source(_meta(grid.array, grid.affine))
+        writer.write_uncertainty(name, _meta(values[None], grid.affine), source)
+        image = nib.load(writer.uncertainty(name))
+        assert image.get_data_dtype() == np.float32
+        np.testing.assert_array_equal(np.asarray(image.dataobj), values)
+        np.testing.assert_allclose(image.affine, grid.affine, atol=1e-5)
+        assert writer.uncertainty_picture(name).exists() == preview
+        with pytest.raises(GridError, match="shape"):
+            writer.write_uncertainty(name, _meta(values[None, 1:], grid.affine), source)
+        # What an earlier run wrote is not left beside another prediction.
+        assert not writer.uncertainty(name).exists()
+    writer.write_uncertainty("a", _meta(values[None], grid.affine), source)
+    writer.write_uncertainty("a", None, source)
+    assert not [path for path in tmp_path.rglob("*a.*") if path.is_file()]
+
+
+def test_the_picture_of_the_uncertainty_shows_its_bands(grids: dict, tmp_path: Path) -> None:
+    grid = grids["RAS"]
+    writer = SegmentationWriter(tmp_path, LABELS)
+    source = writer.source(_meta(grid.array, grid.affine))
+
+    def colours(level: float) -> set[tuple[int, ...]]:
+        values = np.zeros(grid.array.shape, np.float32)
+        values[3:9, 4:12, 2:8] = level
+        writer.write_uncertainty("a", _meta(values[None], grid.affine), source)
+        picture = np.asarray(Image.open(writer.uncertainty_picture("a")))[:-28]  # without the legend
+        return set(map(tuple, picture.reshape(-1, 3).tolist())) & {COLOURS[value - 1] for value in BANDS}
+
+    found = [colours(level) for level in (0.2, 0.3, 0.6, 0.9)]
+    assert found == [set(), *({COLOURS[value - 1]} for value in BANDS)]
 
 
 def test_a_kind_without_a_writer_is_refused(bundle: Path) -> None:
