@@ -48,9 +48,24 @@ BUNDLES = {
     UNTOUCHED: "hippocampus_mri_segmentation",
     CLASSIFICATION: "chest_xray_pneumothorax_classification",
 }
-CROPS = {"window": [24, 32, 24], "learning_rate": 0.003}
+# The bundle's network with half of its features: a quarter of the parameters, 40 % of the time.
+WIDTHS = {"conv_0": 8, "res_1": 8, "res_2": 16, "res_3": 32, "conv_1": 40}
+NETWORK = {
+    "_target_": "monai.networks.nets.HighResNet",
+    "spatial_dims": 3,
+    "in_channels": "@in_channels",
+    "out_channels": "@out_channels",
+    "layer_params": [
+        {"name": name, "n_features": width, "kernels": [3, 3], "repeat": 3}
+        if name.startswith("res")
+        else {"name": name, "n_features": width, "kernel_size": 3 if name == "conv_0" else 1}
+        for name, width in WIDTHS.items()
+    ]
+    + [{"name": "conv_2", "kernel_size": 1}],
+}
+CROPS = {"window": [24, 32, 24], "learning_rate": 0.003, "network_def": NETWORK}
 SHARE = 0.1  # of the cases that mistakes are planted in, and of the list that is looked at
-NEAR, FAR = 6, 9  # voxels, of a millimetre, that a label is shifted by
+NEAR, FAR = 3, 6  # voxels, of a millimetre, that a label is shifted by
 CHESTS = (144, 144)  # rows and columns
 TELLS = 12  # cases of the untouched set that are printed
 
@@ -206,8 +221,9 @@ def _limb(rng: np.random.Generator) -> np.ndarray:
 
 
 def _changed(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same image as another export may hold it: a little brighter, with a little noise."""
-    return pixels * rng.uniform(0.9, 1.05) + rng.uniform(-5, 5) + rng.normal(0, 1.5, pixels.shape)
+    """The same image as another export may hold it: moved by a pixel, a little brighter, with a little noise."""
+    moved = ndimage.shift(pixels, rng.uniform(-1, 1, 2), order=1, mode="nearest")
+    return moved * rng.uniform(0.9, 1.05) + rng.uniform(-5, 5) + rng.normal(0, 1.5, pixels.shape)
 
 
 def _write(item: Mapping[str, Any], pixels: np.ndarray) -> None:
@@ -342,7 +358,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--run", type=Path, help="a finished cross-validation of the real crops for `untouched`"
     )
-    parser.add_argument("--cases", type=int, default=110, help="real crops")
+    parser.add_argument("--cases", type=int, default=100, help="real crops")
     parser.add_argument("--images", type=int, default=500, help="generated chests; about half are listed")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=8, help="of the crops")

@@ -18,7 +18,7 @@ from monai_tasks.catalog import Bundle, open_bundle
 from monai_tasks.datasets.checks import Findings, examine
 from monai_tasks.datasets.checks_compare import Remark, compare
 from monai_tasks.datasets.exclude import DECISION
-from monai_tasks.experiments.outliers_cases import FACTS, TABLE, Case, Run, read_run
+from monai_tasks.experiments.outliers_cases import BUNDLE, FACTS, MERGED, SETTINGS, TABLE, Case, Run, read_run
 from monai_tasks.experiments.outliers_page import PAGE, REVIEW, SHEET, Shown, write_outliers_page
 from monai_tasks.experiments.outliers_pictures import Pictures
 from monai_tasks.experiments.outliers_score import Scored, ranked
@@ -129,7 +129,7 @@ def find_outliers(
 
 def _pictures(bundle: Bundle, run: Run) -> Pictures:
     """What draws the run's cases by the configs and settings that the run had."""
-    configs, settings = list(run.facts["configs"]), dict(run.facts["settings"])
+    configs, settings = list(run.facts[MERGED]), dict(run.facts[SETTINGS])
     known = merged(bundle, ("inference", *configs))
     return Pictures(
         bundle, configs, {name: value for name, value in settings.items() if name.split("#")[0] in known}
@@ -220,7 +220,7 @@ def _facts(run: Run, remarks: Sequence[Remark], summary: Summary) -> dict[str, A
     for remark in remarks:
         counts[remark.check].add(remark.case)
     return {
-        "bundle": run.facts["bundle"],
+        "bundle": run.facts[BUNDLE],
         "monai_tasks": __version__,
         "cases": summary.cases,
         "remarked": summary.remarked,

@@ -15,6 +15,7 @@ from monai_tasks.io.errors import InputError
 from monai_tasks.io.tables import read_table
 
 TABLE, FACTS = "out_of_fold.csv", "cross_validation.json"
+BUNDLE, MERGED, SETTINGS = "bundle", "merged", "settings"
 COLUMNS = ("case", "subject", "fold", "status", "reason", "image", "label", "prediction", "loss", "metric")
 EXPECTED = "the folder of a run of `monai-tasks cross-validate`"
 DONE = "done"
@@ -104,7 +105,10 @@ def read_run(folder: str | Path, bundle: Bundle) -> Run:
     """
     folder = Path(folder)
     facts = _facts(folder / FACTS)
-    if facts.get("bundle") != bundle.name:
+    lacking = [name for name in (BUNDLE, MERGED, SETTINGS) if name not in facts]
+    if lacking:
+        raise InputError(folder / FACTS, f"no {lacking[0]!r}", EXPECTED)
+    if facts[BUNDLE] != bundle.name:
         raise InputError(folder, f"a cross-validation of {facts.get('bundle')}", bundle.name)
     rows = read_table(folder / TABLE)
     lacking = [name for name in COLUMNS if rows and name not in rows[0]]

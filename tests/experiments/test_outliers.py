@@ -27,7 +27,7 @@ SWAPPED, COPY, ORIGINAL, FAILED = "phantom_003", "phantom_007", "phantom_002", "
 def write_run(folder: Path, bundle: str, rows: list[dict]) -> Path:
     """What `cross-validate` leaves, as far as it is read."""
     write_table(folder / "out_of_fold.csv", rows, list(rows[0]))
-    write_json(folder / "cross_validation.json", {"bundle": bundle, "configs": [], "settings": {}})
+    write_json(folder / "cross_validation.json", {"bundle": bundle, "merged": [], "settings": {}})
     return folder
 
 
