@@ -352,7 +352,7 @@ def _markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def _arguments() -> argparse.Namespace:
     shared = Path(__file__).resolve().parents[2] / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("-o", "--output", type=Path, default=Path("planted_outliers_out"))
     parser.add_argument("--part", nargs="*", choices=PARTS, help="all of them where none is given")
     parser.add_argument("--data", type=Path, default=shared, help="folder that holds `hippocampus`")
     parser.add_argument(
