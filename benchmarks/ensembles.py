@@ -56,7 +56,7 @@ PARTS = {
     "hippocampus": Part(
         "hippocampus_mri_segmentation",
         "hippocampus",
-        8,
+        6,
         "dice",
         {"window": [24, 32, 24], "learning_rate": 0.002, "val_interval": 2},
     ),
