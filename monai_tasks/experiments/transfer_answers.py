@@ -20,10 +20,16 @@ from monai_tasks.evaluation.classification import MACRO, heading
 from monai_tasks.evaluation.outcome import TABLE
 from monai_tasks.evaluation.segmentation import METRICS
 from monai_tasks.evaluation.summary import label_means
+from monai_tasks.inference.configs import CONFIG, merged
+from monai_tasks.inference.inputs import RADIOGRAPHS, STUDIES, VOLUMES, kind_of
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.tables import read_table
 
 PREDICTIONS = "predictions.csv"
+IMAGES = "images"
+CASES = {IMAGE: IMAGES, STUDY: "studies"}
+# What there are answers for; first what the network itself looks at.
+LEVELS_OF = {VOLUMES: (IMAGE,), RADIOGRAPHS: (IMAGE, STUDY), STUDIES: (STUDY,)}
 # Metrics that are better when they are higher, which a "helps" needs.
 OF_SEGMENTATION = ("dice", "jaccard", "precision", "sensitivity", "specificity", "accuracy")
 OF_TWO_CLASSES = (
@@ -112,11 +118,18 @@ class Measure:
         metric: its name.
         heading: for people.
         cases: what it is measured on: `images` or `studies`.
+        seen: what the network looks at, and its own metrics of training and validation are of: likewise.
     """
 
     metric: str
     heading: str
-    cases: str = "images"
+    cases: str = IMAGES
+    seen: str = IMAGES
+
+    @property
+    def title(self) -> str:
+        """The heading, with what it is of where that is not single images."""
+        return self.heading if self.cases == IMAGES else f"{self.heading} of {self.cases}"
 
 
 def measure_of(bundle: Bundle, metric: str | None, level: str | None) -> Measure:
@@ -128,7 +141,9 @@ def measure_of(bundle: Bundle, metric: str | None, level: str | None) -> Measure
         level: of a classification, or None.
 
     Raises:
-        InputError: when the kind of bundle has no such metric, or there is none for its kind.
+        InputError: when the kind of bundle has no such metric, there is none for its kind, or its network gives no
+            answers of that level.
+        ConfigError: when the bundle's config cannot be read.
     """
     if bundle.kind == SEGMENTATION:
         known, usual = OF_SEGMENTATION, "dice"
@@ -145,7 +160,11 @@ def measure_of(bundle: Bundle, metric: str | None, level: str | None) -> Measure
         if level is not None:
             raise InputError(f"level of {bundle.name}", repr(level), "none for a segmentation")
         return Measure(metric, METRICS[metric].heading)
-    return Measure(metric, heading(metric), "studies" if level == STUDY else "images")
+    inputs = kind_of(merged(bundle, (CONFIG,)), {})
+    if level is not None and level not in LEVELS_OF[inputs]:
+        raise InputError(f"level of {bundle.name}", repr(level), " or ".join(LEVELS_OF[inputs]))
+    seen = LEVELS_OF[inputs][0]
+    return Measure(metric, heading(metric), CASES[level or seen], CASES[seen])
 
 
 def read_answers(

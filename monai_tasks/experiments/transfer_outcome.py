@@ -114,7 +114,7 @@ def _draw(
         for (subset, arm, _), rows in records.items():
             courses.setdefault(headings[subset], {}).setdefault(arm, []).append(course(rows, column))
         draw_courses(courses, arms, what, output / file)
-    draw_learning_curves(statistics.groups, subjects, arms, measure.heading, output / LEARNING)
+    draw_learning_curves(statistics.groups, subjects, arms, measure.title, output / LEARNING)
     boxes: dict[str, dict[str, list[float]]] = {}
     for group in statistics.groups:
         own = [answers[group.subset, group.arm, seed] for seed in group.values]
@@ -123,8 +123,8 @@ def _draw(
     width = max(1.0, len(arms) / 4)
     box_plots(boxes, output / BOXES, columns=max(1, int(SIDE_BY_SIDE / width)), width=width)
     if any(isinstance(one, MapAnswers) for one in answers.values()):
-        return f"{measure.heading} of the test part; a value a case, the mean over the seeds"
-    return f"{measure.heading} of the test part; a value a seed"
+        return f"{measure.title} of the test part; a value a case, the mean over the seeds"
+    return f"{measure.title} of the test part; a value a seed"
 
 
 def _spread(own: list[Answers], values: list[float]) -> list[float]:

@@ -51,7 +51,7 @@ def write_transfer_page(
         },
         cards=True,
     )
-    metric = measure.heading
+    metric = measure.title
     pictures = [
         (LEARNING, f"{metric} of the test part by training subjects; bars are intervals, small dots seeds"),
         (BOXES, boxes),
@@ -63,7 +63,7 @@ def write_transfer_page(
         Text([words], title="In short"),
         cards,
         _differences(statistics, metric),
-        _groups(rows, statistics, metric),
+        _groups(rows, statistics, measure),
         Figures(drawn, title="Figures", wide=True),
         _runs(rows, metric, validation),
         _arms(plan.arms),
@@ -103,7 +103,7 @@ def _differences(statistics: Statistics, metric: str) -> Table:
     return Table(rows, columns, {"value": "+.3f"}, "Differences", note)
 
 
-def _groups(rows: Sequence[Mapping[str, Any]], statistics: Statistics, metric: str) -> Table:
+def _groups(rows: Sequence[Mapping[str, Any]], statistics: Statistics, measure: Measure) -> Table:
     shown = []
     for group in statistics.groups:
         own = [row for row in rows if (row["subset"], row["arm"]) == (group.subset, group.arm)]
@@ -130,7 +130,7 @@ def _groups(rows: Sequence[Mapping[str, Any]], statistics: Statistics, metric: s
         "seeds": "Seeds",
         "train": "Train",
         "validation": "Validation",
-        "test": f"Test {metric}",
+        "test": f"Test {measure.title}",
         "deviation": "Deviation over seeds",
         "interval": f"{100 * LEVEL:.0f} % interval",
         "best_epoch": "Stop epoch",
@@ -142,6 +142,9 @@ def _groups(rows: Sequence[Mapping[str, Any]], statistics: Statistics, metric: s
         "Means over the seeds. The network of the stop epoch, that of the best validation, is the one tested. Train is "
         "the trainer's own metric, measured on what it trained with."
     )
+    if measure.cases != measure.seen:
+        note += f" Train and validation are of {measure.seen}, which the network looks at;"
+        note += f" the test is of {measure.cases}."
     formats = dict.fromkeys(("train", "validation", "test", "deviation"), ".3f") | {
         "best_epoch": ".1f",
         "best_iteration": ".0f",

@@ -52,7 +52,8 @@ def draw_courses(
         axes.set_title(plain(title), fontsize=11)
         axes.set_xlabel("Epoch", fontsize=9)
         axes.set_ylabel(plain(what), fontsize=9)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        # With one epoch alone there is one whole number in view.
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _legend(axes)
     save(figure, path)
 
@@ -90,7 +91,10 @@ def draw_learning_curves(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("Training subjects", fontsize=9)
     axes.set_ylabel(plain(what), fontsize=9)
-    _legend(axes)
+    if names := axes.get_legend_handles_labels()[1]:
+        # Above the axes, for bars may stand anywhere in them.
+        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+        axes.legend(fontsize=8, frameon=False, ncols=min(len(names), SIDE_BY_SIDE), **place)
     save(figure, path)
 
 

@@ -38,6 +38,8 @@ def test_an_arm_has_one_colour_in_all_panels(tmp_path, drawn):
         plots.COLOURS[1],
     ]
     assert second.lines[0].get_color() == plots.COLOURS[1]
+    left, right = second.get_xlim()
+    assert [tick for tick in second.get_xticks() if left <= tick <= right] == [1], "epochs are whole numbers"
     # More arms than colours differ by their dashes.
     assert first.lines[2].get_linestyle() != first.lines[0].get_linestyle()
     assert [text.get_text() for text in first.get_legend().get_texts()] == ["arm 0", "arm 8"]

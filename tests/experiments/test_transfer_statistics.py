@@ -156,7 +156,8 @@ def test_a_metric_is_one_that_rises():
     classification = open_bundle("wrist_xray_fracture_classification")
     grades = open_bundle("hrpqct_motion_classification")
     assert measure_of(segmentation, None, None).metric == "dice"
-    assert measure_of(classification, None, "study").cases == "studies"
+    own = measure_of(classification, None, "study")
+    assert (own.cases, own.seen, own.title) == ("studies", "images", "AUROC of studies")
     assert measure_of(grades, None, None).metric == "macro_auroc"
     assert measure_of(grades, "quadratic_kappa", None).heading == "Quadratic kappa"
     for bundle, metric in ((segmentation, "hd95_mm"), (classification, "brier"), (grades, "auroc")):
@@ -164,3 +165,14 @@ def test_a_metric_is_one_that_rises():
             measure_of(bundle, metric, None)
     with pytest.raises(InputError, match="expected none for a segmentation"):
         measure_of(segmentation, None, "study")
+
+
+def test_a_network_answers_for_what_it_looks_at_and_for_studies_of_images():
+    studies = open_bundle("wrist_xray_fracture_study_classification")
+    scans = open_bundle("hrpqct_motion_classification")
+    own = measure_of(studies, None, None)
+    assert (own.cases, own.seen) == ("studies", "studies")
+    assert measure_of(scans, None, None).title == "AUROC, mean of classes"
+    for bundle, level, expected in ((studies, "image", "study"), (scans, "study", "image")):
+        with pytest.raises(InputError, match=f"'{level}'; expected {expected}$"):
+            measure_of(bundle, None, level)
