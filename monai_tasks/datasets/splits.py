@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 PARTS = ("training", "validation", "test")
 FRACTIONS = (0.7, 0.1, 0.2)
@@ -77,17 +78,24 @@ def split_by_subject(
 
 
 def add_folds(
-    items: Sequence[dict], folds: int, seed: int = 0, stratify: str | Sequence[str] | None = None
+    items: Sequence[dict],
+    folds: int,
+    seed: int = 0,
+    stratify: str | Sequence[str] | None = None,
+    whole: str | None = None,
 ) -> list[dict]:
     """Number the fold of every item; a subject is in one fold, and folds differ by one subject at most.
 
-    The folds also differ by one subject at most in how many they have of each value of the first key.
+    With `stratify` folds also differ by one at most in how many subjects they have of each value of the first key, if
+    each subject has one value.
 
     Args:
         items: datalist items, each with a `subject`.
         folds: how many folds.
         seed: of the order in which subjects are dealt out.
         stratify: key or keys of the items whose values are spread evenly over the folds, the first one best.
+        whole: key of the items, such as `label`, each of whose values that two subjects have is in two folds at least,
+            if the exchange of two subjects can do that.
 
     Returns:
         Copies of the items, in their order, with `fold` from 0 to folds - 1.
@@ -101,6 +109,8 @@ def add_folds(
     if not 2 <= folds <= len(order):
         raise ValueError(f"{folds} folds of {len(order)} subjects; expected 2 to {len(order)} folds")
     fold_of = {subject: place % folds for place, subject in enumerate(order)}
+    if whole is not None:
+        fold_of = _with_none_alone(list(_having(marked, whole).values()), fold_of)
     return [{**item, "fold": fold_of[f"fold {item['subject']}"]} for item in items]
 
 
@@ -280,11 +290,35 @@ def _values(items: Sequence[dict], stratify: str | Sequence[str] | None) -> dict
     return values
 
 
-def _with_each(items: Sequence[dict], order: Sequence[str], held: set[str], key: str) -> set[str]:
-    """Change who is held back until each value of the key is in both parts, or in the first one at least."""
+def _having(items: Sequence[dict], key: str) -> dict[str, set[str]]:
+    """The subjects that have each value of a key."""
     having: dict[str, set[str]] = defaultdict(set)
     for item in items:
         having[str(item[key])].add(item["subject"])
+    return having
+
+
+def _with_none_alone(groups: Sequence[set[str]], fold_of: Mapping[str, int]) -> dict[str, int]:
+    """Exchange subjects of two folds until no group of several subjects is in one fold, or no exchange helps."""
+
+    def alone(folds: Mapping[str, int]) -> int:
+        return sum(len(own) > 1 and len({folds[subject] for subject in own}) == 1 for own in groups)
+
+    found = dict(fold_of)
+    for own in sorted(groups, key=len):
+        if len(own) < 2 or len({found[subject] for subject in own}) > 1:
+            continue
+        for one, other in product((name for name in found if name in own), found):
+            exchanged = found | {one: found[other], other: found[one]}
+            if found[one] != found[other] and alone(exchanged) < alone(found):
+                found = exchanged
+                break
+    return found
+
+
+def _with_each(items: Sequence[dict], order: Sequence[str], held: set[str], key: str) -> set[str]:
+    """Change who is held back until each value of the key is in both parts, or in the first one at least."""
+    having = _having(items, key)
     rarest_first = sorted(having.values(), key=len)
     for own in rarest_first:
         if len(own) > 1 and not own & held:

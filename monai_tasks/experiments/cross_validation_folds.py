@@ -161,10 +161,10 @@ def make_folds(
         if lacking is not None:
             raise InputError(datalist, f"{lacking[SUBJECT]} has no {key!r}", "it, to stratify by")
     given = _given_folds(datalist, items, count)
-    numbered = given or add_folds(known, count, seed, keys or None)
+    whole = LABEL if bundle.kind == CLASSIFICATION else None
+    numbered = given or add_folds(known, count, seed, keys or None, whole)
     folded = tuple(item | {FOLD: one[FOLD]} for item, one in zip(items, numbered, strict=True))
     strata = {subject: {VOLUME: volumes[subject]} if volumes else {} for subject in subjects}
-    whole = LABEL if bundle.kind == CLASSIFICATION else None
     folds = Folds(folded, count, seed, keys, GIVEN if given else DEALT, strata, whole)
     _check_parts(datalist, folds)
     return folds

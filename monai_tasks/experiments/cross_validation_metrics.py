@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,23 @@ import numpy as np
 
 from monai_tasks.catalog import Bundle
 from monai_tasks.evaluation.by_kind import SEGMENTATION
+from monai_tasks.evaluation.class_pairing import AS_WRITTEN
+from monai_tasks.evaluation.class_predictions import IMAGE
 from monai_tasks.evaluation.class_tables import heading as heading_of_table
+from monai_tasks.evaluation.classification import MACRO
 from monai_tasks.evaluation.classification import heading as heading_of_classes
 from monai_tasks.evaluation.intervals import RESAMPLES
 from monai_tasks.evaluation.outcome import STATISTICS, TABLE
 from monai_tasks.evaluation.segmentation import METRICS
+from monai_tasks.evaluation.study_rules import MAJORITY
 from monai_tasks.evaluation.subject_bootstrap import draws, percentile_interval
 from monai_tasks.evaluation.summary import MEAN_OF_LABELS, label_means
 from monai_tasks.experiments.transfer_answers import MapAnswers
 from monai_tasks.io.tables import read_table
 
 OF_MAPS = ("dice", "jaccard", "sensitivity", "precision", "hd95_mm", "mean_surface_distance_mm")
+HEADLINES = ("dice", "auroc", "quadratic_kappa", f"{MACRO}auroc")
+POOL = -1  # in place of a fold's number
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,13 @@ class Name:
         of: the label, or the level and rule of a classification; for people.
         metric: its name in tables.
         heading: for people.
+        is_main: all but the studies that images are summed up to by several rules, of which one is shown.
     """
 
     of: str
     metric: str
     heading: str
+    is_main: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,17 @@ class Metric:
         }
 
 
+def headline(metrics: Sequence[Metric]) -> Metric:
+    """The metric that says most in one number.
+
+    Args:
+        metrics: of `compare_folds`, at least one.
+    """
+    first = [metric for metric in metrics if metric.name.of == metrics[0].name.of]
+    by_name = {metric.name.metric: metric for metric in first}
+    return next((by_name[name] for name in HEADLINES if name in by_name), first[0])
+
+
 def compare_folds(
     bundle: Bundle, folds: Mapping[int, Path], pooled: Path, subjects: Mapping[int, Mapping[str, str]]
 ) -> list[Metric]:
@@ -116,9 +135,6 @@ def compare_folds(
         Metric(name, {fold: own[name] for fold, own in of_folds.items() if name in own}, value)
         for name, value in _values(bundle, pooled, subjects[POOL])
     ]
-
-
-POOL = -1
 
 
 def _values(bundle: Bundle, folder: Path, subjects: Mapping[str, str]) -> Iterator[tuple[Name, Value]]:
@@ -157,9 +173,13 @@ def _mean(values: Mapping[str, float], subjects: Mapping[str, str]) -> Value:
 
 def _of_classes(statistics: Path) -> Iterator[tuple[Name, Value]]:
     """What the evaluation has measured, whose intervals are by subject."""
-    for table in json.loads(statistics.read_text(encoding="utf-8"))["tables"]:
+    tables = json.loads(statistics.read_text(encoding="utf-8"))["tables"]
+    of_images = any(table["level"] == IMAGE for table in tables)
+    for table in tables:
         if table["subgroup"]:
             continue
+        is_main = not (of_images and table["rule"] in (AS_WRITTEN, MAJORITY))
         for metric, own in table["metrics"].items():
-            name = Name(heading_of_table(table["level"], table["rule"]), metric, heading_of_classes(metric))
+            of = heading_of_table(table["level"], table["rule"])
+            name = Name(of, metric, heading_of_classes(metric), is_main)
             yield name, Value(own["value"], own["low"], own["high"], table["n"], table["subjects"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from monai_tasks.evaluation.intervals import LEVEL, RESAMPLES
 from monai_tasks.experiments.cross_validation_folds import DEALT, GIVEN
-from monai_tasks.experiments.cross_validation_metrics import Metric, Value
+from monai_tasks.experiments.cross_validation_metrics import Metric, Value, headline
 from monai_tasks.experiments.runs import FAILED
 from monai_tasks.report.page import Facts, Figures, Link, Section, Table, Text, write_page
 
@@ -25,7 +25,7 @@ SPREAD = (
 )
 RANKED = (
     "A pooled AUROC or average precision ranks cases of different networks against each other. Where folds are "
-    "calibrated differently it lies below the mean of the folds."
+    "calibrated differently it tends to lie below the mean of the folds."
 )
 
 
@@ -42,7 +42,8 @@ def write_cross_validation_page(path: Path, content: Mapping[str, Any], metrics:
     cards: dict[str, object] = {"Folds": len(runs) - len(failed), "Cases": content["cases"]}
     cards |= {"Subjects": content["subjects"]}
     if metrics:
-        cards |= {f"{metrics[0].name.heading}, {metrics[0].name.of}": _with_interval(metrics[0].pooled)}
+        first = headline(metrics)
+        cards |= {f"{first.name.heading}, {first.name.of}": _with_interval(first.pooled)}
     if failed:
         cards["Failed folds"] = len(failed)
     sections: list[Section] = [Facts(cards, cards=True)]
@@ -66,7 +67,7 @@ def write_cross_validation_page(path: Path, content: Mapping[str, Any], metrics:
 
 def _metrics(metrics: Sequence[Metric], folds: Sequence[int]) -> Table:
     rows = []
-    for metric in metrics:
+    for metric in (metric for metric in metrics if metric.name.is_main):
         row: dict[str, object] = {"of": metric.name.of, "metric": metric.name.heading}
         row |= {f"fold {fold}": value.value for fold, value in metric.folds.items()}
         row |= {"mean": metric.mean, "deviation": metric.deviation, "pooled": metric.pooled.value}
@@ -77,6 +78,8 @@ def _metrics(metrics: Sequence[Metric], folds: Sequence[int]) -> Table:
     columns |= {"interval": f"{100 * LEVEL:.0f} % interval", "n": "Cases"}
     formats = dict.fromkeys([*names, "mean", "deviation", "pooled"], ".3f")
     note = f"Intervals: subjects drawn again {RESAMPLES} times, each with all cases of theirs."
+    if not all(metric.name.is_main for metric in metrics):
+        note += " The pooled evaluation has studies by other rules, too."
     return Table(rows, columns, formats, title="Metrics of held-out cases", note=note)
 
 
