@@ -18,7 +18,7 @@ MANY = 3  # remarks of one check on one case that are told, the strongest ones
 def reasons(
     scored: Scored, remarks: Sequence[Remark], kind: str, cases: Sequence[Case], labels: Mapping[int, str]
 ) -> list[str]:
-    """What speaks against a case, the strongest first; nothing for one without any sign.
+    """What speaks against a case, the strongest first; for one without any sign, that there is none.
 
     Args:
         scored: the case.
@@ -35,6 +35,13 @@ def reasons(
         said = _classified(case) if kind == CLASSIFICATION else _segmented(case)
         rare = f"its loss of {case.loss:.3g} is among the highest {100 * share:.2g} %"
         told.append((1 - math.sqrt(share), f"{said}, {rare}"))
+    if not told:
+        told.append(
+            (
+                0.0,
+                f"nothing unusual: {100 * share:.2g} % of the cases have its loss of {case.loss:.3g} or a higher one",
+            )
+        )
     return [text.replace(";", ",") for _, text in sorted(told, key=lambda one: -one[0])]
 
 

@@ -15,7 +15,7 @@ from monai_tasks.io.files import atomic_path
 
 WIDTH, HEIGHT = 480, 300  # of a picture, in pixels, at most
 GAP, LINE = 12, 17
-LETTERS, MOST_LINES = 66, 4  # of the text below a picture
+LETTERS, MOST_LINES = 76, 4  # of the text below a picture
 BACKGROUND, INK, FAINT = (255, 255, 255), (29, 38, 48), (92, 104, 115)
 
 

@@ -88,6 +88,9 @@ def test_reasons_name_labels_and_cases_and_say_what_the_network_said(found):
     assert f"a copy of {COPY} of subject {COPY}" in reasons[ORIGINAL]
     # Semicolons stand between reasons.
     assert "no prediction: the network, said no" in reasons[FAILED].split("; ")
+    last = read_table(found / "review.csv")[-1]
+    assert last["reasons"].startswith("nothing unusual: ")
+    assert f"have its loss of {float(last['loss']):.3g} or a higher one" in last["reasons"]
 
 
 def test_the_first_cases_are_pictured_and_on_the_page(found):
