@@ -30,6 +30,11 @@ from monai_tasks.cli import _options as options
     help="Key of the items, or label_volume, to spread over the folds instead of the usual ones; may be repeated.",
 )
 @click.option("--with-test", is_flag=True, help="Deal out the part test, too, which is left alone otherwise.")
+@click.option(
+    "--exclude",
+    type=click.Path(path_type=Path),
+    help="A review.csv, or a list of cases or images, to leave out; those of the part test stay.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="The most that each fold trains.")
 @options.configs
 @options.settings
@@ -43,6 +48,7 @@ def command(
     seed: int,
     stratify: tuple[str, ...],
     with_test: bool,
+    exclude: Path | None,
     epochs: int | None,
     configs: tuple[str, ...],
     settings: dict[str, Any],
@@ -69,6 +75,7 @@ def command(
                 seed=seed,
                 stratify=stratify,
                 with_test=with_test,
+                exclude=exclude,
                 epochs=epochs,
                 configs=configs,
                 settings=settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from monai_tasks.training.train import OtherRunError
 
 DATALISTS, LAST = "datalists", "last.pt"
 SEED = "seed"
+SHOWN = 3  # names in a message
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def cross_validate(
     seed: int = 0,
     stratify: Sequence[str] = (),
     with_test: bool = False,
+    exclude: str | Path | None = None,
     epochs: int | None = None,
     configs: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
@@ -84,6 +89,8 @@ def cross_validate(
         stratify: keys of the items, or `label_volume`, whose values are spread over the folds, instead of the usual
             ones; see `make_folds`.
         with_test: deal out the part `test`, too, which is left untouched otherwise.
+        exclude: list of cases that are left out, as `monai_tasks.datasets.exclude.take_out` reads it; those of the part
+            `test` stay.
         epochs: how many each fold trains at most; None leaves it to the config.
         configs: further configs, merged for training and inference.
         settings: config ids and their values. Those that the inference has, too, hold for it as well.
@@ -109,7 +116,10 @@ def cross_validate(
     parse(bundle, ("train", *configs), torch.device("cpu"), {**settings, SEED: seed})
     machines = Machines(scheduler, jobs, devices)
     machines.check()
-    items = read_items(datalist, with_test)
+    items, excluded = read_items(datalist, with_test, None if exclude is None else Path(exclude))
+    if excluded is not None and with_test and excluded.in_test:
+        stay = ", ".join(excluded.in_test[:SHOWN])
+        logger.warning("%d cases of the test part stay in, such as %s", len(excluded.in_test), stay)
     dealt = make_folds(bundle, datalist, items, folds, seed, stratify, configs, settings)
     with Journal(output) as journal:
         files = _write_datalists(dealt, output)
@@ -141,6 +151,7 @@ def cross_validate(
             "merged": list(configs),
             "settings": json.loads(json.dumps(settings, default=str)),
             "epochs": epochs,
+            "excluded": None if excluded is None else excluded.facts(),
         }
         write_outcome(Outcome(bundle, dealt, outcome.results, facts), output, progress)
     return Summary(output, outcome.done, outcome.taken_over, outcome.failures)

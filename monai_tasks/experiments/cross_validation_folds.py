@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 
 from monai_tasks.catalog import Bundle
-from monai_tasks.datasets.datalist_file import read_part
+from monai_tasks.datasets.exclude import TEST, Exclusion, read_parts, take_out
 from monai_tasks.datasets.splits import add_folds, hold_back
 from monai_tasks.evaluation.by_kind import CLASSIFICATION, SEGMENTATION
 from monai_tasks.inference.configs import build, parse
@@ -74,39 +73,35 @@ class Folds:
         }
 
 
-def read_items(datalist: Path, with_test: bool = False) -> list[Item]:
+def read_items(
+    datalist: Path, with_test: bool = False, exclude: Path | None = None
+) -> tuple[list[Item], Exclusion | None]:
     """The items that are cross-validated: of the parts `training` and `validation`, and `test` where that is wished.
 
     Args:
         datalist: the file. It need have no part `validation`.
         with_test: take the part `test`, too.
+        exclude: list of cases to leave out, see `monai_tasks.datasets.exclude.take_out`; those of the test part stay.
+
+    Returns:
+        The items, and what was left out.
 
     Raises:
-        InputError: when the datalist cannot be used, an item has no subject, or an image stands in it twice or belongs
-            to two subjects.
+        InputError: when the datalist cannot be used, an item has no subject, an image stands in it twice or belongs to
+            two subjects, or a row of the list stands for nothing.
     """
-    items = read_part(datalist, "training")
-    if json.loads(datalist.read_text(encoding="utf-8")).get("validation"):
-        items += read_part(datalist, "validation")
-    if with_test:
-        items += read_part(datalist, "test")
-    owners: dict[str, str] = {}
-    studies: dict[str, str] = {}
+    parts, excluded = read_parts(datalist), None
+    if with_test and not parts[TEST]:
+        raise InputError(datalist, f"no case in part {TEST!r}", "at least one")
+    if exclude is not None:
+        parts, excluded = take_out(parts, exclude, datalist)
+    items = [item for part, own in parts.items() if with_test or part != TEST for item in own]
     for item in items:
         if item.get(SUBJECT) in (None, ""):
             raise InputError(datalist, f"no subject of {item['image']}", "one for each image")
         item[SUBJECT] = str(item[SUBJECT])
-        for image in images_of(item):
-            owner = owners.setdefault(image, item[SUBJECT])
-            if owner != item[SUBJECT]:
-                found = f"{image} of the subjects {owner} and {item[SUBJECT]}"
-                raise InputError(datalist, found, "images of one subject each")
-        study = item.get("study")
-        if study not in (None, "") and studies.setdefault(str(study), item[SUBJECT]) != item[SUBJECT]:
-            found = f"study {study} of the subjects {studies[str(study)]} and {item[SUBJECT]}"
-            raise InputError(datalist, found, "studies of one subject each")
-    _check_single(datalist, items)
-    return items
+    _check_owners(datalist, items)
+    return items, excluded
 
 
 def images_of(item: Mapping[str, Any]) -> tuple[str, ...]:
@@ -170,13 +165,20 @@ def make_folds(
     return folds
 
 
-def _check_single(datalist: Path, items: Sequence[Item]) -> None:
+def _check_owners(datalist: Path, items: Sequence[Item]) -> None:
+    """Refuse what would let a subject cross from one fold to another, and an image that would be held out twice."""
+    owners: dict[str, str] = {}
     seen: set[tuple[str, ...]] = set()
     for item in items:
-        images = images_of(item)
-        if images in seen:
-            raise InputError(datalist, f"{images[0]} listed twice", "each image once")
-        seen.add(images)
+        named = [f"study {item['study']}"] if item.get("study") not in (None, "") else []
+        for name in (*images_of(item), *named):
+            owner = owners.setdefault(name, item[SUBJECT])
+            if owner != item[SUBJECT]:
+                found = f"{name} of the subjects {owner} and {item[SUBJECT]}"
+                raise InputError(datalist, found, "images and studies of one subject each")
+        if images_of(item) in seen:
+            raise InputError(datalist, f"{images_of(item)[0]} listed twice", "each image once")
+        seen.add(images_of(item))
 
 
 def _usual_keys(bundle: Bundle, items: Sequence[Item]) -> tuple[str, ...]:

@@ -146,12 +146,21 @@ def _made(content: Mapping[str, Any]) -> dict[str, object]:
         "Datalist": f"SHA-256 {content['datalist_sha256']}",
         "Parts": ", ".join(content["parts"]),
         "Folds": f"{content['folds']}, {ORIGINS[content['folds_from']]}",
+        "Left out": _excluded(content["excluded"]),
         "Stratified by": ", ".join(content["stratify"]) or "nothing",
         "Seed": content["seed"],
         "Configs": ", ".join(content["configs"]),
         "Settings": ", ".join(f"{name} = {value}" for name, value in content["settings"].items()) or "none",
         "Versions": ", ".join(f"{name} {number}" for name, number in content["versions"].items()),
     }
+
+
+def _excluded(facts: Mapping[str, Any] | None) -> str:
+    """How many cases of each part a list took out."""
+    if facts is None:
+        return "nothing"
+    counts = [f"{count} of {part}" for part, count in facts.items() if part in ("training", "validation")]
+    return f"{', '.join(counts)} by a list of SHA-256 {facts['sha256']}"
 
 
 def _interval(value: Value) -> str | None:
