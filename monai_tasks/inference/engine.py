@@ -189,6 +189,7 @@ class Engine:
         self.inputs = kind_of(self._parser.get(), settings)
         self.channels = self._channels()
         self.flips = self._allowed_flips() if flips else ()
+        self._classes: int | None = None
         self.opinions = self._load()
         self.operating_point = None
         self.grades = self._grades() if bundle.kind == CLASSIFICATION else None
@@ -281,6 +282,7 @@ class Engine:
             )
         if len(opinions) > 1 or self.uncertainty:
             check_postprocessing(self.chains.postprocessing, self._bundle.name)
+            self._classes = self._class_channels()
         if self.uncertainty and is_map and self.chains.inverse is None:
             raise ConfigError(
                 f"{self._bundle.name}: no Invertd for {PRED!r} in the postprocessing; expected one, to bring the "
@@ -288,8 +290,7 @@ class Engine:
             )
         return opinions
 
-    @cached_property
-    def _classes(self) -> int | None:
+    def _class_channels(self) -> int | None:
         """How many channels of the scores are of classes, where a segmentation's config says so."""
         known = self._bundle.kind == SEGMENTATION and CLASS_CHANNELS in self._parser
         return int(self._build(CLASS_CHANNELS)) if known else None
