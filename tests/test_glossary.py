@@ -64,6 +64,14 @@ WORDS = (
         "regularisation",
         "seed",
     ),
+    *(
+        "k-fold cross-validation",
+        "ensemble",
+        "test-time augmentation",
+        "uncertainty",
+        "outlier",
+        "out-of-fold prediction",
+    ),
     *("fold", "stratification", "subject", "study", "window", "resampling", "preprocessing", "normalisation"),
 )
 
