@@ -14,6 +14,7 @@ from typing import Any
 from monai_tasks.datasets.checks_images import ImageFindings, look_at_image
 from monai_tasks.datasets.checks_labels import LabelFindings, look_at_label
 from monai_tasks.datasets.checks_read import read_channels, read_classified, read_label
+from monai_tasks.datasets.grids import short_name
 from monai_tasks.io.errors import InputError
 
 KINDS = ("segmentation", "classification")
@@ -75,7 +76,7 @@ def _examine_classified(paths: list[Path], subject: str, value: int | None) -> F
     images, problems = [], []
     for path in paths:
         try:
-            images.append(look_at_image(read_classified(path)))
+            images.append(look_at_image(read_classified(path), short_name(path)))
         except InputError as error:
             problems.append(_text(path, error))
     return Findings(subject, "classification", tuple(images), None, value, tuple(problems))
@@ -90,7 +91,9 @@ def _examine_segmented(
     except InputError as error:
         channels = []
         problems.append(_text(paths[0], error))
-    images = tuple(look_at_image(channel) for channel in channels)
+    # One file may hold all channels.
+    names = [short_name(paths[min(number, len(paths) - 1)]) for number in range(len(channels))]
+    images = tuple(look_at_image(channel, name) for channel, name in zip(channels, names, strict=True))
     label = None
     if label_paths:
         try:
@@ -110,5 +113,4 @@ def _paths(value: Any) -> list[Path]:
 def _text(path: Path, error: InputError) -> str:
     """What is wrong with a file, with its folder and name, for image and label often have the same name."""
     source = Path(error.source)
-    named = source if source.name else path
-    return f"{named.parent.name}/{named.name}: {error.reason}"
+    return f"{short_name(source if source.name else path)}: {error.reason}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from monai_tasks.datasets.checks import Findings
 from monai_tasks.datasets.checks_duplicates import ALIKE, Pair, near_duplicates, nearest
 from monai_tasks.datasets.checks_images import ImageFindings
 from monai_tasks.datasets.checks_measures import Measure, measure_of, strength, usual
+from monai_tasks.datasets.checks_together import joint_distances
 
 # What the checks are about, for reports.
 CHECKS = {
@@ -29,6 +31,7 @@ CHECKS = {
     "unlike others": "an image, or a label, that resembles no other of the set",
     "near-duplicate": "nearly the same image in another subject",
 }
+MOST_REMARKS = 2  # of one check on one case
 FEWEST = 8  # cases that can say what is usual
 RARE = 0.05  # share of the cases that a thing may have and be rare; a single case always is
 COMMON = 0.75  # share of the cases that must have one and the same for another to be rare
@@ -66,18 +69,20 @@ def compare(findings: Sequence[Findings]) -> list[Remark]:
             that cannot be read, labels on other grids and near-duplicates are remarked.
 
     Returns:
-        The remarks, at most one a case, check and measure, in the order of the cases, the strongest of a case first.
+        The remarks in the order of the cases, the strongest of a case first; of one check at most the MOST_REMARKS
+        strongest, beside all that are wrong by themselves.
     """
     remarks = [*_broken(findings), *_copies(findings)]
     if len(findings) >= FEWEST:
         remarks += [*_facts(findings), *_numbers(findings), *_sides(findings), *_unlike(findings)]
-    best: dict[tuple[int, str, str], Remark] = {}
-    for remark in remarks:
-        # The views of a study have one measure each; its most unusual view stands for it.
-        key = remark.case, remark.check, remark.text.split(" is ")[0]
-        if key not in best or remark.strength > best[key].strength:
-            best[key] = remark
-    return sorted(best.values(), key=lambda remark: (remark.case, -remark.strength, remark.check))
+    chosen: dict[tuple[int, str], list[Remark]] = defaultdict(list)
+    for remark in sorted(remarks, key=lambda remark: -remark.strength):
+        own = chosen[remark.case, remark.check]
+        # What is wrong by itself is said in full; of numbers that say the same in many ways, the clearest.
+        if remark.strength == 1.0 or len(own) < MOST_REMARKS:
+            own.append(remark)
+    kept = [remark for own in chosen.values() for remark in own]
+    return sorted(kept, key=lambda remark: (remark.case, -remark.strength, remark.check))
 
 
 def _broken(findings: Sequence[Findings]) -> Iterator[Remark]:
@@ -89,21 +94,32 @@ def _broken(findings: Sequence[Findings]) -> Iterator[Remark]:
 
 
 def _copies(findings: Sequence[Findings]) -> Iterator[Remark]:
-    """Near-duplicates, a remark for each of the two."""
+    """A remark for each case with near-duplicates, which names the nearest."""
+    found: dict[int, list[tuple[Pair, int, ImageFindings]]] = defaultdict(list)
     for channel in _channels(findings):
-        pairs = near_duplicates(
-            [image.thumbnail for _, image in channel], [findings[case].subject for case, _ in channel]
+        thumbnails = [image.thumbnail for _, image in channel]
+        for pair in near_duplicates(thumbnails, [findings[case].subject for case, _ in channel]):
+            for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+                found[channel[one][0]].append((pair, *channel[other]))
+    for case, copies in found.items():
+        # The nearest; where one of another class is as near, that one, for one of the two classes is wrong.
+        pair, other, image = max(
+            copies, key=lambda copy: (round(copy[0].correlation, 3), _differ(findings, case, copy[1]))
         )
-        for pair in pairs:
-            first, second = channel[pair.first][0], channel[pair.second][0]
-            strong = 0.5 + 0.5 * (pair.correlation - ALIKE) / (1 - ALIKE)
-            for case, other in ((first, second), (second, first)):
-                yield Remark(case, "near-duplicate", min(1.0, strong), _copy_text(findings, other, pair))
+        text = f"nearly a {'mirrored ' if pair.mirrored else ''}copy of {image.name} of {findings[other].subject}"
+        if _differ(findings, case, other):
+            text += f", whose class is {findings[other].value}, not {findings[case].value}"
+        text += f" (correlation {pair.correlation:.4f})"
+        more = len({copy[1] for copy in copies}) - 1
+        text += f"; and of {more} more" if more else ""
+        yield Remark(
+            case, "near-duplicate", min(1.0, 0.5 + 0.5 * (pair.correlation - ALIKE) / (1 - ALIKE)), text
+        )
 
 
-def _copy_text(findings: Sequence[Findings], other: int, pair: Pair) -> str:
-    how = "a mirrored copy" if pair.mirrored else "a copy"
-    return f"nearly {how} of case {other} of subject {findings[other].subject} (correlation {pair.correlation:.4f})"
+def _differ(findings: Sequence[Findings], case: int, other: int) -> bool:
+    """Whether two cases have different classes."""
+    return findings[case].value != findings[other].value
 
 
 def _channels(findings: Sequence[Findings]) -> list[list[tuple[int, ImageFindings]]]:
@@ -154,24 +170,62 @@ def _rare(texts: Mapping[int, str], check: str) -> Iterator[Remark]:
 
 
 def _numbers(findings: Sequence[Findings]) -> Iterator[Remark]:
-    """Measures that lie far from their medians."""
+    """Measures that lie far from their medians, alone or together."""
     channels = _channels(findings)
     for number, channel in enumerate(channels, start=1):
         prefix = f"channel {number}: " if len(channels) > 1 else ""
         yield from _far([(case, image.measures) for case, image in channel], prefix)
-    labels = [(case, found.label) for case, found in enumerate(findings) if found.label is not None]
-    for value in sorted({value for _, label in labels for value in label.measures}):
-        rows = [(case, label.measures[value]) for case, label in labels if value in label.measures]
-        yield from _far(rows, f"label {value}: ")
-    yield from _far([(case, label.whole) for case, label in labels if label.whole], "all labels: ")
+    labels = {case: found.label for case, found in enumerate(findings) if found.label is not None}
+    values = sorted({value for label in labels.values() for value in label.measures})
+    rows = {
+        f"label {value}: ": [
+            (case, label.measures[value]) for case, label in labels.items() if value in label.measures
+        ]
+        for value in values
+    }
+    if len(values) > 1:
+        rows["all labels: "] = [(case, label.whole) for case, label in labels.items() if label.whole]
+    for prefix, own in rows.items():
+        yield from _far(own, prefix)
+    yield from _together(rows, len(labels))
 
 
 def _far(rows: Sequence[tuple[int, Mapping[str, float]]], prefix: str) -> Iterator[Remark]:
     cases = np.array([case for case, _ in rows])
     for name in dict.fromkeys(name for _, measures in rows for name in measures):
         measure = measure_of(name)
-        values = np.array([measures.get(name, np.nan) for _, measures in rows])
-        yield from _beyond(cases, values, measure, prefix)
+        if measure.alone:
+            values = np.array([measures.get(name, np.nan) for _, measures in rows])
+            yield from _beyond(cases, values, measure, prefix)
+
+
+def _together(rows: Mapping[str, Sequence[tuple[int, Mapping[str, float]]]], count: int) -> Iterator[Remark]:
+    """Labels whose measures on the image are unusual together, of the labels that most cases have."""
+    frequent = sorted(
+        (prefix for prefix in rows if len(rows[prefix]) >= COMMON * count), key=lambda p: -len(rows[p])
+    )
+    cases = sorted({case for prefix in frequent for case, _ in rows[prefix]})
+    if len(cases) < FEWEST:
+        return
+    columns, words = [], []
+    for prefix in frequent[:MOST_LABELS]:
+        own = dict(rows[prefix])
+        for name in dict.fromkeys(name for measures in own.values() for name in measures):
+            measure = measure_of(name)
+            values = np.array([own.get(case, {}).get(name, np.nan) for case in cases])
+            if measure.check == "label on image" and np.isfinite(values).sum() >= FEWEST:
+                columns.append(usual(values, measure).distances)
+                words.append(f"{prefix}{measure.words}".replace(":", ","))
+    if not columns:
+        return
+    distances = np.stack(columns, axis=1)
+    joint = Measure(
+        "label on image", "distance from the usual in all measures of labels on the image", "", False, 0.05, 1
+    )
+    for remark in _beyond(np.array(cases), joint_distances(distances), joint, ""):
+        own = np.nan_to_num(np.abs(distances[cases.index(remark.case)]))
+        most = " and ".join(words[place] for place in np.argsort(own)[:-3:-1])
+        yield dataclasses.replace(remark, text=f"{remark.text}; most in {most}")
 
 
 def _beyond(cases: np.ndarray, values: np.ndarray, measure: Measure, prefix: str) -> Iterator[Remark]:

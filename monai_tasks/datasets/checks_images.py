@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import nibabel as nib
 import numpy as np
@@ -27,26 +27,29 @@ class ImageFindings:
         measures: name of a measure in `checks_compare.MEASURES` to its value.
         thumbnail: uint8, VOLUME_THUMBNAIL or PICTURE_THUMBNAIL; means of equal blocks of the image, stretched from its
             darkest to its brightest.
+        name: folder and name of its file.
     """
 
     shape: tuple[int, ...]
     orientation: str
     measures: dict[str, float]
-    thumbnail: np.ndarray
+    thumbnail: np.ndarray = field(repr=False)
+    name: str = ""
 
 
-def look_at_image(image: Image) -> ImageFindings:
+def look_at_image(image: Image, name: str = "") -> ImageFindings:
     """Measure one channel or view.
 
     Args:
         image: with finite pixels that are not all equal.
+        name: folder and name of its file.
 
     Returns:
         The findings.
     """
     array = np.asarray(image.array, dtype=np.float32)
     measures = {**_grid(image), **_intensity(array), **_borders(array)}
-    return ImageFindings(image.shape, image.orientation, measures, thumbnail(array))
+    return ImageFindings(image.shape, image.orientation, measures, thumbnail(array), name)
 
 
 def thumbnail(array: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 # Expected number of remarks that one measure makes on a set of any size, if its values are normally distributed.
-CHANCE = 0.001
+CHANCE = 0.01
 # The median deviation is as sure as the standard deviation of 37 % as many values.
 _EFFICIENCY = 0.37
 _NORMAL = 1.4826  # standard deviation of normally distributed values over their median deviation
@@ -27,6 +27,7 @@ class Measure:
         floor: the least standard deviation that is taken as usual, so that sets without any variation do not make a
             remark of every trifle; a ratio less 1 where `log` is set.
         side: 1 if only high values are unusual, -1 if only low ones, 0 for both.
+        alone: whether it makes remarks by itself, and not only together with others.
     """
 
     check: str
@@ -35,6 +36,7 @@ class Measure:
     log: bool = False
     floor: float = 0.0
     side: int = 0
+    alone: bool = True
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """The values on the scale on which they are compared; NaN stays."""
@@ -76,11 +78,17 @@ _LABEL = {
     "place_y": Measure("place", "place from the back to the front edge", "%", False, 0.02),
     "place_z": Measure("place", "place from the bottom to the top edge", "%", False, 0.02),
     "inside": Measure("label on image", "brightness inside", "%", False, 0.01),
-    "varied": Measure("label on image", "variation of the brightness inside", "%", False, 0.01),
-    "step": Measure("label on image", "step of brightness at the surface", "%", False, 0.01),
+    "varied": Measure("label on image", "variation inside over that around", "", False, 0.02),
+    "rough": Measure("label on image", "difference of neighbours inside over that around", "", False, 0.02),
+}
+_STEP = {
+    f"step_{side}": Measure(
+        "label on image", f"step of brightness at its {side}", "", False, 0.05, alone=False
+    )
+    for side in ("left", "right", "back", "front", "bottom", "top")
 }
 # Of the findings of an image, and of a label; those taken on the channels of an image end in the channel's number.
-MEASURES = _IMAGE | _LABEL
+MEASURES = _IMAGE | _LABEL | _STEP
 
 
 def measure_of(name: str) -> Measure:
