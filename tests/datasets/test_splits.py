@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -212,3 +213,57 @@ def test_subsets_hold_the_smaller_ones_and_whole_subjects():
 def test_subsets_need_subjects(size):
     with pytest.raises(ValueError, match=rf"a subset of {size} of 5 subjects; expected 1 to 5"):
         splits.nested_subsets([{"subject": str(n)} for n in range(5)], [2, size])
+
+
+@pytest.mark.parametrize("folds", [2, 3, 4])
+def test_each_fold_has_its_share_of_each_value(folds):
+    for seed in range(5):
+        folded = splits.add_folds(of_sources(a=20, b=19), folds, seed, stratify="source")
+        for source, total in (("a", 20), ("b", 19)):
+            counts = [
+                sum(i["fold"] == fold and i["source"] == source for i in folded) for fold in range(folds)
+            ]
+            assert total // folds <= min(counts) <= max(counts) <= -(-total // folds)
+
+
+def test_a_rare_value_is_in_two_folds():
+    # The two subjects of the rare value have others beside it, which would put them into one fold.
+    for seed in range(20):
+        items = [{"subject": f"s{n}", "label": n % 2} for n in range(12)]
+        items += [{"subject": "s0", "label": "rare"}, {"subject": "s1", "label": "rare"}]
+        items += [{"subject": f"t{n}", "label": "twice"} for n in range(2)]
+        folded = splits.add_folds(items, 3, seed, stratify="label", whole="label")
+        for label in ("rare", "twice"):
+            assert len({item["fold"] for item in folded if item["label"] == label}) == 2
+        sizes = Counter(fold for _, fold in {(item["subject"], item["fold"]) for item in folded})
+        assert sum(sizes.values()) == 14
+        assert max(sizes.values()) - min(sizes.values()) <= 1
+
+
+def test_what_is_held_back_has_its_share_of_each_value():
+    items = of_sources(a=40, b=20)
+    for seed in range(10):
+        left, held = splits.hold_back(items, 0.15, seed, stratify="source")
+        assert [item for item in items if item in left] == left
+        assert len(left) + len(held) == 60
+        assert not subjects_of(left) & subjects_of(held)
+        assert sorted(Counter(item["source"] for item in held).items()) == [("a", 6), ("b", 3)]
+    drawn = {tuple(sorted(subjects_of(splits.hold_back(items, 0.15, seed)[1]))) for seed in range(10)}
+    assert len(drawn) == 10
+    assert len(splits.hold_back(items_of(3), 0.01)[1]) == 1
+    with pytest.raises(ValueError, match="1 subjects to hold some back from"):
+        splits.hold_back(items_of(1), 0.5)
+
+
+def test_each_value_stays_and_is_held_back_where_it_can_be():
+    for seed in range(20):
+        items = [{"subject": f"s{n}", "label": 0} for n in range(30)]
+        items += [{"subject": f"t{n}", "label": 1} for n in range(2)]
+        items += [{"subject": "single", "label": 2}]
+        left, held = splits.hold_back(items, 0.1, seed, stratify="label", whole="label")
+        assert {item["label"] for item in left} == {0, 1, 2}
+        assert {item["label"] for item in held} == {0, 1}
+        assert len(held) <= 5
+    two = [{"subject": "a", "label": 0}, {"subject": "b", "label": 1}]
+    with pytest.raises(ValueError, match="none can be held back without a value of 'label' being lost"):
+        splits.hold_back(two, 0.1, whole="label")
