@@ -79,8 +79,8 @@ def main() -> None:
     data = arguments.data / part.data
     datalist = output / "datalist.json"
     write_json(datalist, decathlon.datalist(data) if arguments.part == "hippocampus" else chests(data))
-    for name, ids in (("train", part.settings), ("infer", part.inference)):
-        chosen = dict(ids) if name == "train" else {one: part.settings[one] for one in ids}
+    for name, ids in (("training", part.settings), ("prediction", part.inference)):
+        chosen = dict(ids) if name == "training" else {one: part.settings[one] for one in ids}
         write_json(output / f"{name}.json", chosen)
     run = output / "run"
     words = [
@@ -91,7 +91,7 @@ def main() -> None:
         "--epochs",
         part.epochs,
         "--config",
-        output / "train.json",
+        output / "training.json",
     ]
     _run("cross-validate", part.bundle, *words, "-o", run, "--device", arguments.device)
     single = [(f"network {fold}", [run / "folds" / str(fold) / "model.pt"], []) for fold in range(FOLDS)]
@@ -100,7 +100,7 @@ def main() -> None:
     for name, weights, flips in [*single, *both]:
         folder = output / "test" / name.replace(", ", "_").replace(" ", "_")
         own = [word for path in weights for word in ("--weights", path)]
-        own += ["--uncertainty", *flips, "--config", output / "infer.json", "--device", arguments.device]
+        own += ["--uncertainty", *flips, "--config", output / "prediction.json", "--device", arguments.device]
         _run("infer", part.bundle, datalist, "-o", folder, "-q", *own)
         compared = ["--predictions", folder, "--references", datalist, "-o", folder / "evaluation"]
         _run("evaluate", part.bundle, "-q", *compared)

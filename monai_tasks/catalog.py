@@ -63,16 +63,18 @@ class Bundle:
         """The path of one config file.
 
         Args:
-            name: a name in `configs/`, with or without `.json`, or the path of a file elsewhere.
+            name: a name in `configs/`, with or without `.json`, or the path of a file elsewhere. What has a folder in it
+                is a path, whatever the file is called.
 
         Raises:
             BundleError: when there is no such file; the message lists those there are.
         """
-        own = self.root / "configs" / Path(name).with_suffix(CONFIG_SUFFIX).name
-        if own.is_file():
+        path = Path(name)
+        own = self.root / "configs" / path.with_suffix(CONFIG_SUFFIX).name
+        if own.is_file() and path.name == str(path):
             return own
-        if Path(name).is_file():
-            return Path(name)
+        if path.is_file():
+            return path
         raise BundleError(
             f"{self.name}: no config {name!r}; expected a file or one of {', '.join(self.configs)}"
         )

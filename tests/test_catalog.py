@@ -72,6 +72,10 @@ def test_config_takes_own_names_and_other_files(example_bundle, tmp_path):
     other = tmp_path / "mine.json"
     other.write_text("{}")
     assert bundle.config(str(other)) == other
+    # A file of one's own that is called as one of the bundle's is one's own.
+    alike = tmp_path / "train.json"
+    alike.write_text("{}")
+    assert bundle.config(str(alike)) == alike
 
 
 def test_config_names_those_there_are(example_bundle):
