@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from monai_tasks.experiments.transfer_grid import transfer
 from monai_tasks.experiments.transfer_run import Task
 from monai_tasks.inference.configs import ConfigError
 from monai_tasks.inference.engine import DeviceError
+from monai_tasks.io.files import sha256
 from monai_tasks.io.tables import read_table
 from monai_tasks.training.run_state import RunState
 
@@ -302,3 +304,51 @@ def test_a_classification_is_compared_by_the_area_under_its_curve(tmp_path):
     told = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (told["metric"], told["validation_metric"], told["cases"]) == ("auroc", "val_auroc", len(answers))
     assert not (tmp_path / "out" / "order.json").exists()  # the bundle has a sampler of its own
+
+
+@pytest.mark.slow
+def test_studies_are_compared_of_networks_that_look_at_images_and_start_from_imagenet(tmp_path):
+    from monai.networks.nets import DenseNet
+
+    from monai_tasks.datasets import mura
+    from monai_tasks.phantoms.mura import write_mura
+
+    folder = write_mura(tmp_path / "limbs", 40, seed=2, size=(40, 32), regions=("wrist",))
+    (tmp_path / "list.json").write_text(json.dumps(mura.datalist(folder)))
+    small = {"init_features": 4, "growth_rate": 2, "block_config": [1, 1]}
+    colours = DenseNet(2, 3, 7, **small).state_dict()
+    # Torchvision's files call a layer of a block so.
+    renamed = {re.sub(r"\.layers\.(norm|conv)([12])", r".\1.\2", name): v for name, v in colours.items()}
+    torch.save(renamed, tmp_path / "densenet.pth")
+    content = {
+        "bundle": "bone_xray_abnormality_classification",
+        "datalist": "list.json",
+        "imagenet_weights": "densenet.pth",
+        "arms": [{"name": "scratch"}, {"name": "imagenet", "start": "imagenet"}],
+        "subsets": ["all"],
+        "seeds": [0],
+        "epochs": 1,
+        "level": "study",
+        "settings": {**small, "hidden": 4, "size": [24, 24], "batch_size": 8},
+    }
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(content))
+    summary = transfer(tmp_path / "plan.yaml", tmp_path / "out", devices=["cpu"], progress=False)
+    assert summary.failures == ()
+    for key, row in rows_of(tmp_path / "out").items():
+        run = tmp_path / "out" / "runs" / key
+        highest = defaultdict(float)  # of a study's images
+        label = {}
+        for one in read_table(run / "evaluation" / "predictions.csv"):
+            if one["level"] == "image":
+                study = one["subject"], one["study"]
+                highest[study] = max(highest[study], float(one["probability_abnormal"]))
+                label[study] = one["label"] == "abnormal"
+        true, false = ([highest[study] for study in label if label[study] == of] for of in (True, False))
+        right = sum((a > b) + (a == b) / 2 for a in true for b in false)
+        assert float(row["test"]) == pytest.approx(right / (len(true) * len(false)))
+    start = json.loads((run / "start.json").read_text())
+    assert (start["weights"], start["weights_sha256"]) == ("densenet.pth", sha256(tmp_path / "densenet.pth"))
+    assert f"Measured by AUROC on {len(label)} studies of" in summary.words
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Test AUROC of studies" in page
+    assert "Train and validation are of images, which the network looks at; the test is of studies." in page
