@@ -109,7 +109,7 @@ def find_outliers(
     findings = _examined(found.cases, bundle.kind, sorted(pictures.labels) or None, jobs, progress)
     remarks = compare(findings)
     scored = ranked(found.cases, remarks)
-    own: dict[str, list[Remark]] = defaultdict(list)
+    own: dict[str, list[Remark]] = {case.name: [] for case in found.cases}
     for remark in remarks:
         own[found.cases[remark.case].name].append(remark)
     told = {
@@ -119,9 +119,9 @@ def find_outliers(
     write_table(output / REVIEW, (_row(one, told[one.case.name], kept) for one in scored), COLUMNS)
     _write_remarks(output / REMARKS, found.cases, remarks, pictures.labels)
     shown = _draw(scored[:top], told, pictures, output, progress)
-    summary = Summary(
-        output, len(scored), len(own), tuple((one.scored.case.name, one.reasons) for one in shown)
-    )
+    remarked = len({remark.case for remark in remarks})
+    first = tuple((one.scored.case.name, one.reasons) for one in shown)
+    summary = Summary(output, len(scored), remarked, first)
     write_json(output / SUMMARY, _facts(found, remarks, summary))
     write_outliers_page(output / PAGE, bundle, found, scored, remarks, shown)
     return summary

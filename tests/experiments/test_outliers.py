@@ -114,6 +114,7 @@ def test_the_summary_ties_the_list_to_its_run(found, crops_run):
     assert facts["run"]["out_of_fold.csv"] == sha256(crops_run / "out_of_fold.csv")
     checks = {(row["case"], row["check"]) for row in read_table(found / "remarks.csv")}
     assert {(COPY, "near-duplicate"), (SWAPPED, "sides")} <= checks
+    assert 3 <= facts["remarked"] == len({case for case, _ in checks}) < 12
 
 
 def test_a_reviewed_list_is_taken_by_a_training_and_kept_by_the_next_run(found, crops_run, tmp_path):
