@@ -63,8 +63,8 @@ class Bundle:
         """The path of one config file.
 
         Args:
-            name: a name in `configs/`, with or without `.json`, or the path of a file elsewhere. What has a folder in it
-                is a path, whatever the file is called.
+            name: a name in `configs/`, with or without `.json`, or the path of a file elsewhere. What has a folder in
+                it is a path, whatever the file is called.
 
         Raises:
             BundleError: when there is no such file; the message lists those there are.

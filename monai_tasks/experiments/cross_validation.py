@@ -17,7 +17,7 @@ from monai_tasks.experiments.cross_validation_folds import Folds, make_folds, re
 from monai_tasks.experiments.cross_validation_outcome import Outcome, write_outcome
 from monai_tasks.experiments.cross_validation_run import FOLDS, Task
 from monai_tasks.experiments.run_grid import Machines, run_all
-from monai_tasks.inference.configs import ConfigError, parse
+from monai_tasks.inference.configs import ConfigError, checksums, parse
 from monai_tasks.io.files import sha256, write_json
 from monai_tasks.io.journal import Journal
 from monai_tasks.training.train import OtherRunError
@@ -144,9 +144,7 @@ def cross_validate(
         facts = {
             "parts": ["training", "validation", *(["test"] if with_test else [])],
             "datalist_sha256": sha256(datalist),
-            "configs": {
-                Path(name).stem: sha256(bundle.config(name)) for name in ("train", "inference", *configs)
-            },
+            "configs": checksums(bundle.config(name) for name in ("train", "inference", *configs)),
             # What other commands need to read the run's labels as it did.
             "merged": list(configs),
             "settings": json.loads(json.dumps(settings, default=str)),

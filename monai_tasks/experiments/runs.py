@@ -21,7 +21,7 @@ import torch
 
 from monai_tasks.catalog import Bundle, open_bundle
 from monai_tasks.evaluation.by_kind import SEGMENTATION, evaluate
-from monai_tasks.inference.configs import merged
+from monai_tasks.inference.configs import checksums, merged
 from monai_tasks.inference.runner import infer
 from monai_tasks.io.errors import input_error
 from monai_tasks.io.files import sha256
@@ -89,7 +89,7 @@ class Task(ABC):
         configs += [self.order] if self.order else []
         return {
             "bundle": f"{bundle.name} {bundle.metadata['version']}",
-            "configs": {path.stem: sha256(path) for path in configs},
+            "configs": checksums(configs),
             "settings": {name: str(value) for name, value in self.settings.items()},
             "epochs": self.epochs,
             "training": sha256(self.training),

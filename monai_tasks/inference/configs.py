@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
 
 from monai_tasks.catalog import Bundle
+from monai_tasks.io.files import sha256
 
 CONFIG = "inference"
 
@@ -65,6 +68,22 @@ def parse(
     if missing:
         raise ConfigError(f"{bundle.name}: the config lacks {', '.join(missing)}; it has {known}")
     return parser
+
+
+def checksums(files: Iterable[str | Path]) -> dict[str, str]:
+    """What tells whether configs are the same.
+
+    Args:
+        files: the configs, in the order they are merged.
+
+    Returns:
+        Name to SHA-256, in this order; of several files of one name the later ones are numbered.
+    """
+    sums: dict[str, str] = {}
+    for file in map(Path, files):
+        names = (file.stem if number == 1 else f"{file.stem} {number}" for number in itertools.count(1))
+        sums[next(name for name in names if name not in sums)] = sha256(file)
+    return sums
 
 
 def build(parser: ConfigParser, part: str, name: str) -> Any:

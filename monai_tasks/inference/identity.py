@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_tasks.catalog import Bundle
-from monai_tasks.inference.configs import CONFIG
+from monai_tasks.inference.configs import CONFIG, checksums
 from monai_tasks.inference.members import Members
-from monai_tasks.io.files import sha256
 from monai_tasks.io.formats import volume_suffix
 from monai_tasks.io.radiograph_frames import split_frame
 
@@ -68,7 +67,7 @@ class Identity:
             BundleError: if a config is not there.
         """
         files = [bundle.config(name) for name in (CONFIG, *configs)]
-        sums = {file.stem: sha256(file) for file in files}
+        sums = checksums(files)
         members = weights if isinstance(weights, Members) else Members((weights,))
         several = len(members.files) > 1
         listed = zip(members.names, members.checksums, strict=True)

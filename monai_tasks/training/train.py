@@ -22,7 +22,7 @@ from monai_tasks import __version__
 from monai_tasks.catalog import Bundle, open_bundle
 from monai_tasks.datasets.datalist_file import read_part
 from monai_tasks.datasets.exclude import Exclusion, read_parts, take_out
-from monai_tasks.inference.configs import ConfigError, parse
+from monai_tasks.inference.configs import ConfigError, checksums, parse
 from monai_tasks.inference.engine import resolve_device
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import sha256, write_json
@@ -217,7 +217,7 @@ def _description(
     return {
         "bundle": bundle.name,
         "bundle_version": bundle.metadata["version"],
-        "configs": {Path(name).stem: sha256(name) for name in files},
+        "configs": checksums(files),
         "settings": {name: str(value) for name, value in settings.items()},
         "max_epochs": parser.get_parsed_content("train#trainer#max_epochs"),
         "seed": parser.get_parsed_content("seed") if "seed" in parser else None,
