@@ -133,7 +133,7 @@ def compare_folds(
     of_folds = {fold: dict(_values(bundle, folder, subjects.get(fold, {}))) for fold, folder in folds.items()}
     return [
         Metric(name, {fold: own[name] for fold, own in of_folds.items() if name in own}, value)
-        for name, value in _values(bundle, pooled, subjects[POOL])
+        for name, value in _values(bundle, pooled, subjects.get(POOL, {}))
     ]
 
 
