@@ -13,6 +13,8 @@ from monai_tasks.datasets import hrpqct
 from monai_tasks.datasets.datalist_file import read_part
 from monai_tasks.datasets.splits import PARTS
 from monai_tasks.experiments.cross_validation import cross_validate
+from monai_tasks.inference.members import gather
+from monai_tasks.inference.operating_point import held_point
 from monai_tasks.inference.results import RESULTS
 from monai_tasks.io.tables import read_table
 from monai_tasks.phantoms.hrpqct import write_hrpqct
@@ -70,6 +72,28 @@ def test_every_case_is_held_out_once(bundle: Bundle, trial_of, datalist, tmp_pat
             assert float(row["loss"]) == pytest.approx(1 - float(row["metric"]), abs=1e-5)
     content = json.loads((summary.output / "cross_validation.json").read_text())
     assert [run["status"] for run in content["runs"]] == ["done", "done"]
-    assert (summary.output / "operating_point.json").is_file() == (bundle.kind == "classification")
+    held = held_point(gather(summary.output), 0.25, {})
+    if bundle.kind == "classification":
+        chosen = json.loads((summary.output / "operating_point.json").read_text())
+        assert (held.threshold, held.origin, held.part) == (
+            chosen["threshold"],
+            "operating_point.json",
+            "out-of-fold",
+        )
+        first = 3 if len(bundle.labels) > 2 else 1  # scans of grade 4 and 5 are taken again
+        positive = [row for row in rows if int(row["label"]) >= first]
+        found = [
+            sum(
+                float(row[f"probability_{bundle.labels[number]}"])
+                for number in bundle.labels
+                if number >= first
+            )
+            for row in positive
+        ]
+        assert chosen["positives"] == len(positive)
+        reached = sum(value >= chosen["threshold"] for value in found) / len(found)
+        assert chosen["sensitivity"] == pytest.approx(reached)
+    else:
+        assert held.origin == "config"
     for name in ("curves.png", "report.html", "evaluation/report.html"):
         assert (summary.output / name).is_file()
