@@ -337,3 +337,21 @@ def test_an_answer_of_several_networks_is_not_explained(radiographs, tmp_path):
         ConfigError, match="explain: gradcam of 3 opinions; expected one network without flips"
     ):
         run(bundle, radiographs, tmp_path / "out", weights=files, explain="gradcam")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+def test_a_gpu_gives_the_uncertainty_of_the_cpu(bundle, images, tmp_path):
+    files = members(configured(bundle, flips=[[0]]), tmp_path)
+    rows = {}
+    for device in ("cpu", "cuda:0"):
+        summary = run(bundle, images, tmp_path / device[:4], weights=files, flips=True, device=device)
+        rows[device] = read_table(summary.results)
+    for on_cpu, on_gpu in zip(*rows.values(), strict=True):
+        for name in ("entropy", "disagreement"):
+            assert float(on_gpu[name]) == pytest.approx(float(on_cpu[name]), abs=1e-3)
+        one, other = (
+            np.asarray(nib.load(tmp_path / place / "uncertainty" / f"{on_cpu['case']}.nii.gz").dataobj)
+            for place in ("cpu", "cuda")
+        )
+        np.testing.assert_allclose(one, other, atol=1e-3)
