@@ -113,7 +113,7 @@ def find_outliers(
     for remark in remarks:
         own[found.cases[remark.case].name].append(remark)
     told = {
-        one.case.name: joined(reasons(one, own[one.case.name], bundle.kind, found.cases, pictures.labels))
+        one.case.name: joined(reasons(one, own[one.case.name], bundle.kind, pictures.labels))
         for one in scored
     }
     write_table(output / REVIEW, (_row(one, told[one.case.name], kept) for one in scored), COLUMNS)
@@ -184,7 +184,7 @@ def _write_remarks(
             "case": cases[one.case].name,
             "check": one.check,
             "strength": f"{one.strength:.4f}",
-            "remark": named(one.text, cases, labels),
+            "remark": named(one.text, labels),
         }
         for one in remarks
     )

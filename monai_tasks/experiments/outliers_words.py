@@ -12,22 +12,18 @@ from monai_tasks.experiments.outliers_cases import DICE, PROBABILITY, Case
 from monai_tasks.experiments.outliers_score import Scored
 
 NOTABLE = 0.2  # share of the cases with the highest losses, of which the loss is a reason
-MANY = 3  # remarks of one check on one case that are told, the strongest ones
 
 
-def reasons(
-    scored: Scored, remarks: Sequence[Remark], kind: str, cases: Sequence[Case], labels: Mapping[int, str]
-) -> list[str]:
+def reasons(scored: Scored, remarks: Sequence[Remark], kind: str, labels: Mapping[int, str]) -> list[str]:
     """What speaks against a case, the strongest first; for one without any sign, that there is none.
 
     Args:
         scored: the case.
         remarks: all of them on the case.
         kind: of the bundle.
-        cases: all, by whose names the remarks' numbers are replaced.
         labels: value in a label's file to its name.
     """
-    told = [(one.strength, named(one.text, cases, labels)) for one in _strongest(remarks)]
+    told = [(one.strength, named(one.text, labels)) for one in remarks]
     case, share = scored.case, scored.share
     if share is None:
         told.append((1.0, f"no prediction: {case.reason}"))
@@ -54,30 +50,18 @@ def joined(told: Sequence[str]) -> str:
     return "; ".join(told)
 
 
-def named(text: str, cases: Sequence[Case], labels: Mapping[int, str]) -> str:
-    """A remark's text with the names of the cases and labels that it gives by number.
+def named(text: str, labels: Mapping[int, str]) -> str:
+    """A remark's text with the names of the labels that it gives by number.
 
     Args:
         text: of a remark.
-        cases: all, in the order of the findings.
         labels: value in a label's file to its name.
     """
-    text = re.sub(r"\bcase (\d+) of subject\b", lambda found: f"{cases[int(found[1])].name} of subject", text)
     return re.sub(r"\blabel (\d+)\b", lambda found: _label(int(found[1]), labels), text)
 
 
 def _label(value: int, labels: Mapping[int, str]) -> str:
     return f"label {value} ({labels[value]})" if value in labels else f"label {value}"
-
-
-def _strongest(remarks: Sequence[Remark]) -> list[Remark]:
-    """The strongest remarks of each check."""
-    kept: dict[str, list[Remark]] = {}
-    for remark in sorted(remarks, key=lambda one: -one.strength):
-        own = kept.setdefault(remark.check, [])
-        if len(own) < MANY:
-            own.append(remark)
-    return [remark for own in kept.values() for remark in own]
 
 
 def _segmented(case: Case) -> str:

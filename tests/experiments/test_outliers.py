@@ -84,8 +84,8 @@ def test_reasons_name_labels_and_cases_and_say_what_the_network_said(found):
     reasons = {row["case"]: row["reasons"] for row in read_table(found / "review.csv")}
     assert "Dice 0.04 for anterior, 0.02 for posterior" in reasons[SWAPPED]
     assert "way from label 1 (anterior) to label 2 (posterior)" in reasons[SWAPPED]
-    assert f"a copy of {ORIGINAL} of subject {ORIGINAL}" in reasons[COPY]
-    assert f"a copy of {COPY} of subject {COPY}" in reasons[ORIGINAL]
+    assert f"copy of imagesTr/{ORIGINAL}.nii.gz" in reasons[COPY]
+    assert f"copy of imagesTr/{COPY}.nii.gz" in reasons[ORIGINAL]
     # Semicolons stand between reasons.
     assert "no prediction: the network, said no" in reasons[FAILED].split("; ")
     last = read_table(found / "review.csv")[-1]
