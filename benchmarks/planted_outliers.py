@@ -359,10 +359,10 @@ def _arguments() -> argparse.Namespace:
         "--run", type=Path, help="a finished cross-validation of the real crops for `untouched`"
     )
     parser.add_argument("--cases", type=int, default=100, help="real crops")
-    parser.add_argument("--images", type=int, default=400, help="generated chests; about half are listed")
+    parser.add_argument("--images", type=int, default=700, help="generated chests; about half are listed")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6, help="of the crops")
-    parser.add_argument("--image-epochs", type=int, default=10, help="of the chests")
+    parser.add_argument("--image-epochs", type=int, default=20, help="of the chests")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda:N")
     return parser.parse_args()
