@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from monai_tasks.catalog import Bundle, BundleError, open_bundle
+from monai_tasks.datasets.splits import PARTS
 from monai_tasks.evaluation.by_kind import OPTIONS
 from monai_tasks.experiments.cross_validation_folds import Folds, make_folds, read_items
 from monai_tasks.experiments.cross_validation_outcome import Outcome, write_outcome
@@ -24,9 +24,6 @@ from monai_tasks.training.train import OtherRunError
 
 DATALISTS, LAST = "datalists", "last.pt"
 SEED = "seed"
-SHOWN = 3  # names in a message
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -117,42 +114,44 @@ def cross_validate(
     machines = Machines(scheduler, jobs, devices)
     machines.check()
     items, excluded = read_items(datalist, with_test, None if exclude is None else Path(exclude))
-    if excluded is not None and with_test and excluded.in_test:
-        stay = ", ".join(excluded.in_test[:SHOWN])
-        logger.warning("%d cases of the test part stay in, such as %s", len(excluded.in_test), stay)
     dealt = make_folds(bundle, datalist, items, folds, seed, stratify, configs, settings)
+    facts = {
+        "parts": list(PARTS if with_test else PARTS[:-1]),
+        "datalist_sha256": sha256(datalist),
+        "configs": checksums(bundle.config(name) for name in ("train", "inference", *configs)),
+        # What other commands need to read the run's labels as it did.
+        "merged": list(configs),
+        "settings": json.loads(json.dumps(settings, default=str)),
+        "epochs": epochs,
+        "excluded": None if excluded is None else excluded.facts(),
+    }
     with Journal(output) as journal:
         files = _write_datalists(dealt, output)
-        tasks = [
-            Task(
-                output=output,
-                fold=fold,
-                seed=seed + fold,
-                bundle=bundle.root.resolve(),
-                training=file,
-                datalist=file,
-                configs=configs,
-                settings=settings,
-                epochs=epochs,
-                devices=machines.spread,
-                threads=machines.threads,
-                preview=True,
-            )
-            for fold, file in enumerate(files)
-        ]
+        common = {"bundle": bundle.root.resolve(), "configs": configs, "settings": settings, "epochs": epochs}
+        tasks = _tasks(output, files, seed, machines, common)
         outcome = run_all(tasks, journal, machines, output, "fold", progress)
-        facts = {
-            "parts": ["training", "validation", *(["test"] if with_test else [])],
-            "datalist_sha256": sha256(datalist),
-            "configs": checksums(bundle.config(name) for name in ("train", "inference", *configs)),
-            # What other commands need to read the run's labels as it did.
-            "merged": list(configs),
-            "settings": json.loads(json.dumps(settings, default=str)),
-            "epochs": epochs,
-            "excluded": None if excluded is None else excluded.facts(),
-        }
         write_outcome(Outcome(bundle, dealt, outcome.results, facts), output, progress)
     return Summary(output, outcome.done, outcome.taken_over, outcome.failures)
+
+
+def _tasks(
+    output: Path, files: Sequence[Path], seed: int, machines: Machines, common: Mapping[str, Any]
+) -> list[Task]:
+    """A run for each fold, whose datalist has what it trains with and what it answers for."""
+    return [
+        Task(
+            output=output,
+            fold=fold,
+            seed=seed + fold,
+            training=file,
+            datalist=file,
+            devices=machines.spread,
+            threads=machines.threads,
+            preview=True,
+            **common,
+        )
+        for fold, file in enumerate(files)
+    ]
 
 
 def _as_path(bundle: Bundle, name: str) -> str:

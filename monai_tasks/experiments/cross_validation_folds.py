@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,9 @@ VALIDATION = 0.15  # of the subjects that are not held out
 FEWEST = 3  # subjects: one to train with, one to choose by, one held out
 GIVEN, DEALT = "datalist", "dealt"
 GROUPS = "label_groups"
+SHOWN = 3  # names in a message
+
+logger = logging.getLogger(__name__)
 
 Item = dict[str, Any]
 
@@ -95,6 +99,9 @@ def read_items(
         raise InputError(datalist, f"no case in part {TEST!r}", "at least one")
     if exclude is not None:
         parts, excluded = take_out(parts, exclude, datalist)
+        if with_test and excluded.in_test:
+            stay = ", ".join(excluded.in_test[:SHOWN])
+            logger.warning("%d cases of the test part stay in, such as %s", len(excluded.in_test), stay)
     items = [item for part, own in parts.items() if with_test or part != TEST for item in own]
     for item in items:
         if item.get(SUBJECT) in (None, ""):
