@@ -42,16 +42,16 @@ def main() -> None:
     write_json(
         output / "heads.json", brats.datalist(tree, fractions=FRACTIONS, modalities=("t1",), with_lgg=True)
     )
-    write_json(output / "plan.yaml", plan(arguments.epochs))  # JSON is YAML, too
+    write_json(output / "plan.yaml", plan(arguments))  # JSON is YAML, too
     words = ["transfer", output / "plan.yaml", "-o", output / "transfer", "--device", arguments.device]
     subprocess.run([sys.executable, "-m", "monai_tasks", *map(str, words)], check=True)
 
 
-def plan(epochs: int) -> dict[str, Any]:
+def plan(arguments: argparse.Namespace) -> dict[str, Any]:
     """The plan of the experiment; its paths are relative to its folder.
 
     Args:
-        epochs: the most that a training runs.
+        arguments: of the command line.
     """
     frozen = [
         {"name": f"source {number} frozen", "start": "source", "frozen": list(LAYERS[:number])}
@@ -67,9 +67,9 @@ def plan(epochs: int) -> dict[str, Any]:
             *frozen,
             {"name": "random 5 frozen", "frozen": list(LAYERS), "random": True},
         ],
-        "subsets": [8, "all"],
-        "seeds": [0, 1, 2],
-        "epochs": epochs,
+        "subsets": [size if size == "all" else int(size) for size in arguments.subsets],
+        "seeds": arguments.seeds,
+        "epochs": arguments.epochs,
         "configs": ["one_modality"],
         "settings": SETTINGS,
     }
@@ -78,6 +78,10 @@ def plan(epochs: int) -> dict[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the experiment")
+    parser.add_argument(
+        "--subsets", nargs="+", default=["8"], help="numbers of heads to train with, or all 24"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the trainings")
     parser.add_argument("--epochs", type=int, default=30, help="the most that a training runs")
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda:N")
     return parser.parse_args()

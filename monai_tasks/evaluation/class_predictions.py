@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -47,6 +47,15 @@ class Prediction:
     decision: int | None = None
     problem: str = ""
     action: int | None = None
+
+
+def class_names(columns: Iterable[str]) -> list[str]:
+    """The classes whose probabilities a table that was written here has, in their order.
+
+    Args:
+        columns: of the table.
+    """
+    return [name.removeprefix(PROBABILITY) for name in columns if name.startswith(PROBABILITY)]
 
 
 def class_number(text: object, classes: Sequence[str]) -> int:

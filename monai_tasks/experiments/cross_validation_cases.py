@@ -12,7 +12,7 @@ import numpy as np
 from monai_tasks.catalog import Bundle
 from monai_tasks.evaluation.by_kind import SEGMENTATION
 from monai_tasks.evaluation.class_pairing import AS_WRITTEN
-from monai_tasks.evaluation.class_predictions import IMAGE, PROBABILITY, STUDY, class_number
+from monai_tasks.evaluation.class_predictions import IMAGE, PROBABILITY, STUDY, class_names, class_number
 from monai_tasks.evaluation.evaluate_classification import PREDICTIONS
 from monai_tasks.evaluation.outcome import TABLE
 from monai_tasks.evaluation.pairing import shown
@@ -40,16 +40,7 @@ def rows_of_cases(bundle: Bundle, answers: Sequence[Answer], evaluation: Path) -
     """
     if bundle.kind == SEGMENTATION:
         return _of_maps(answers, read_table(evaluation / TABLE))
-    return _of_classes(bundle, answers, read_table(evaluation / PREDICTIONS))
-
-
-def classes_of(bundle: Bundle) -> list[str]:
-    """The names of a classification's classes, in order.
-
-    Args:
-        bundle: the bundle.
-    """
-    return [bundle.labels[number] for number in sorted(bundle.labels)]
+    return _of_classes(answers, read_table(evaluation / PREDICTIONS))
 
 
 def main_rows(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
@@ -103,9 +94,9 @@ def _of_maps(answers: Sequence[Answer], compared: Sequence[Mapping[str, str]]) -
 
 
 def _of_classes(
-    bundle: Bundle, answers: Sequence[Answer], compared: Sequence[Mapping[str, str]]
+    answers: Sequence[Answer], compared: Sequence[Mapping[str, str]]
 ) -> tuple[list[Row], list[str]]:
-    names = classes_of(bundle)
+    names = class_names(compared[0])
     columns = [f"{PROBABILITY}{name}" for name in names]
     of_case = {row["case"]: row for row in main_rows(compared)}
     rows = []

@@ -17,10 +17,11 @@ from monai_tasks import __version__
 from monai_tasks.catalog import Bundle
 from monai_tasks.datasets.cases import find_cases
 from monai_tasks.evaluation.by_kind import CLASSIFICATION, SEGMENTATION, evaluate
+from monai_tasks.evaluation.class_predictions import PROBABILITY, class_names
 from monai_tasks.evaluation.evaluate_classification import PREDICTIONS
 from monai_tasks.evaluation.graded import grades_of_bundle
 from monai_tasks.evaluation.intervals import LEVEL, RESAMPLES
-from monai_tasks.experiments.cross_validation_cases import classes_of, main_rows, rows_of_cases
+from monai_tasks.experiments.cross_validation_cases import main_rows, rows_of_cases
 from monai_tasks.experiments.cross_validation_folds import Folds, images_of
 from monai_tasks.experiments.cross_validation_metrics import POOL, Metric, compare_folds
 from monai_tasks.experiments.cross_validation_page import CURVES, write_cross_validation_page
@@ -116,14 +117,16 @@ def _operating_point(outcome: Outcome, output: Path) -> dict[str, Any] | None:
     bundle, task = outcome.bundle, outcome.done[0]
     if bundle.kind != CLASSIFICATION:
         return None
-    names = classes_of(bundle)
-    grades = grades_of_bundle(bundle, len(names))
+    grades = grades_of_bundle(bundle, len(bundle.labels))
     rule = task.settings.get(RULE, merged(bundle, ("train", *task.configs)).get(RULE))
-    if rule is None or (len(names) != 2 and grades is None):
+    if rule is None or (len(bundle.labels) != 2 and grades is None):
         return None
     rows = [row for row in main_rows(read_table(output / EVALUATION / PREDICTIONS)) if row["status"] == DONE]
+    if not rows:
+        return None
+    names = class_names(rows[0])
     labels = np.array([names.index(row["label"]) for row in rows])
-    found = np.array([[float(row[f"probability_{name}"]) for name in names] for row in rows])
+    found = np.array([[float(row[f"{PROBABILITY}{name}"]) for name in names] for row in rows])
     if grades is not None:
         labels, positive = (labels >= grades.rescan_from).astype(int), np.clip(grades.again(found), 0, 1)
     else:

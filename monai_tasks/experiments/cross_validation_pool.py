@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from monai_tasks.experiments.cross_validation_run import Task
 from monai_tasks.experiments.runs import INFERENCE, shared_settings
 from monai_tasks.inference.configs import CONFIG, merged
 from monai_tasks.inference.inputs import KINDS, Kind, kind_of
+from monai_tasks.inference.report import REPORT
 from monai_tasks.inference.results import RESULTS
 from monai_tasks.inference.writer import PREDICTIONS, PREVIEWS
 from monai_tasks.inference.writers import writer_class
@@ -59,7 +61,7 @@ class Pool:
     """The pooled output folder.
 
     Args:
-        folder: with `predictions`, `previews` and `results.csv`.
+        folder: with `predictions`, `previews`, `results.csv` and `report.json`.
         datalist: with all items of the folds as the part `test`.
         answers: a case each.
     """
@@ -95,6 +97,9 @@ def pool(bundle: Bundle, tasks: Sequence[Task], items: Sequence[Item], output: P
     try:
         cases, studies, columns = _gathered(tasks, kind, names, building, suffix)
         write_table(building / RESULTS, [*cases.values(), *studies], columns)
+        # The evaluation reads there how the config calls the classes.
+        told = json.loads((tasks[0].folder / INFERENCE / REPORT).read_text(encoding="utf-8"))
+        write_json(building / REPORT, {name: told[name] for name in ("bundle", "version", "labels")})
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(building, folder)
     finally:

@@ -14,7 +14,7 @@ from monai_tasks.datasets.cases import find_cases
 from monai_tasks.datasets.datalist_file import read_part
 from monai_tasks.evaluation.by_kind import CLASSIFICATION, SEGMENTATION
 from monai_tasks.evaluation.class_pairing import AS_WRITTEN
-from monai_tasks.evaluation.class_predictions import IMAGE, PROBABILITY, STUDY
+from monai_tasks.evaluation.class_predictions import IMAGE, PROBABILITY, STUDY, class_names
 from monai_tasks.evaluation.class_statistics import Scores, WeightedMetrics
 from monai_tasks.evaluation.classification import MACRO, heading
 from monai_tasks.evaluation.outcome import TABLE
@@ -185,7 +185,7 @@ def read_answers(
     if bundle.kind == SEGMENTATION:
         answers: Answers = _maps(datalist, evaluation / TABLE, metric)
     else:
-        answers = _classes(evaluation / PREDICTIONS, metric, level, bundle)
+        answers = _classes(evaluation / PREDICTIONS, metric, level)
     if not answers.subjects:
         raise InputError(evaluation, "no test case with an answer", "at least one")
     return answers
@@ -210,10 +210,10 @@ def _first(image: str | Sequence[str]) -> str:
     return os.path.abspath(image if isinstance(image, str) else image[0])
 
 
-def _classes(table: Path, metric: str, level: str | None, bundle: Bundle) -> ClassAnswers:
-    names = [bundle.labels[number] for number in sorted(bundle.labels)]
-    numbers = {name: number for number, name in enumerate(names)}
+def _classes(table: Path, metric: str, level: str | None) -> ClassAnswers:
     rows = [row for row in read_table(table) if row["status"] == "done"]
+    names = class_names(rows[0]) if rows else []
+    numbers = {name: number for number, name in enumerate(names)}
     level = level or (IMAGE if any(row["level"] == IMAGE for row in rows) else STUDY)
     # The studies as the network, or what sums its images up, answered for them.
     rows = [row for row in rows if row["level"] == level and row["rule"] in ("", AS_WRITTEN)]

@@ -41,6 +41,8 @@ def answered(tmp_path) -> Callable[..., tuple[list[Task], list[dict[str, Any]]]]
             )
             folder = task.folder / "inference"
             write_table(folder / "results.csv", own, list(own[0]))
+            labels = {"0": "sound", "1": "broken"}
+            write_json(folder / "report.json", {"bundle": bundle.name, "version": "1", "labels": labels})
             for row in own:
                 for place, end in (("predictions", suffix), ("previews", ".png")):
                     (folder / place).mkdir(exist_ok=True)
@@ -154,6 +156,12 @@ def test_studies_that_images_are_summed_up_to_come_last(radiographs):
         ("b_1", "study", "b_1"),
     ]
     assert (run / "out_of_fold" / "predictions" / "b_1.json").read_text() == "1 1"
+
+
+def test_the_pool_keeps_how_the_config_called_the_classes(radiographs):
+    _, run = radiographs
+    told = json.loads((run / "out_of_fold" / "report.json").read_text())
+    assert told["labels"] == {"0": "sound", "1": "broken"}
 
 
 def test_a_row_says_how_a_classification_did(radiographs, tmp_path):
