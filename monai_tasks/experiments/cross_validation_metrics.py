@@ -13,7 +13,7 @@ import numpy as np
 from monai_tasks.catalog import Bundle
 from monai_tasks.evaluation.by_kind import SEGMENTATION
 from monai_tasks.evaluation.class_pairing import AS_WRITTEN
-from monai_tasks.evaluation.class_predictions import IMAGE
+from monai_tasks.evaluation.class_predictions import IMAGE, STUDY
 from monai_tasks.evaluation.class_tables import heading as heading_of_table
 from monai_tasks.evaluation.classification import MACRO
 from monai_tasks.evaluation.classification import heading as heading_of_classes
@@ -58,7 +58,7 @@ class Name:
         of: the label, or the level and rule of a classification; for people.
         metric: its name in tables.
         heading: for people.
-        is_main: all but the studies that images are summed up to by several rules, of which one is shown.
+        is_main: all but the studies that images are summed up to, of whose rules one is shown at most.
     """
 
     of: str
@@ -174,11 +174,13 @@ def _mean(values: Mapping[str, float], subjects: Mapping[str, str]) -> Value:
 def _of_classes(statistics: Path) -> Iterator[tuple[Name, Value]]:
     """What the evaluation has measured, whose intervals are by subject."""
     tables = json.loads(statistics.read_text(encoding="utf-8"))["tables"]
-    of_images = any(table["level"] == IMAGE for table in tables)
+    images = next((table["n"] for table in tables if table["level"] == IMAGE and not table["subgroup"]), None)
     for table in tables:
         if table["subgroup"]:
             continue
-        is_main = not (of_images and table["rule"] in (AS_WRITTEN, MAJORITY))
+        # Studies of an image each say nothing that the images do not.
+        is_sum = images is not None and table["level"] == STUDY
+        is_main = not (is_sum and (table["rule"] in (AS_WRITTEN, MAJORITY) or table["n"] == images))
         for metric, own in table["metrics"].items():
             of = heading_of_table(table["level"], table["rule"])
             name = Name(of, metric, heading_of_classes(metric), is_main)

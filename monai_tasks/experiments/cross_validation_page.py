@@ -79,7 +79,7 @@ def _metrics(metrics: Sequence[Metric], folds: Sequence[int]) -> Table:
     formats = dict.fromkeys([*names, "mean", "deviation", "pooled"], ".3f")
     note = f"Intervals: subjects drawn again {RESAMPLES} times, each with all cases of theirs."
     if not all(metric.name.is_main for metric in metrics):
-        note += " The pooled evaluation has studies by other rules, too."
+        note += " The pooled evaluation has studies by every rule, too."
     return Table(rows, columns, formats, title="Metrics of held-out cases", note=note)
 
 

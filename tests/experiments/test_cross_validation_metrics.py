@@ -78,6 +78,7 @@ def table(level: str, rule: str, **values: float) -> dict:
 
 def test_tables_of_a_classification(tmp_path):
     tables = [table("image", "", accuracy=0.5, auroc=0.75), table("study", "majority", auroc=0.7)]
+    tables += [table("study", "at_least_one", f1=0.7) | {"n": 3}, table("study", "at_least_one", kappa=0.7)]
     tables.append(table("image", "", auroc=0.2) | {"subgroup": "site=a"})
     for name in ("0", "all"):
         write_json(tmp_path / name / "summary.json", {"tables": tables})
@@ -86,7 +87,9 @@ def test_tables_of_a_classification(tmp_path):
         ("Images", "accuracy"),
         ("Images", "auroc"),
         ("Studies, majority", "auroc"),
+        ("Studies, at least one", "f1"),
+        ("Studies, at least one", "kappa"),
     ]
-    assert [one.name.is_main for one in metrics] == [True, True, False]
+    assert [one.name.is_main for one in metrics] == [True, True, False, True, False]
     assert headline(metrics).pooled.value == 0.75
     assert (metrics[0].mean, metrics[0].deviation) == (0.5, None)
