@@ -92,8 +92,9 @@ def _how() -> Text:
             f"To leave cases out, write exclude into the column decision of {REVIEW}, keep where a case is right, and "
             f"train with --exclude {REVIEW}.",
             "The score is 1 minus a product of doubts. Every check of the files that remarks on the case with a "
-            "strength s leaves the doubt 1 - s; a loss, of a network that had not seen the case, that only the share "
-            "p of all cases reaches leaves the square root of p.",
+            "strength s leaves the doubt 1 - s; the loss, of a network that had not seen the case, leaves the square "
+            "root of the share of cases whose loss is as high; and all remarks together leave the square root of the "
+            "share of cases whose remarks are as strong.",
         ],
         title="How to read this",
     )

@@ -34,10 +34,10 @@ class Scored:
 def ranked(cases: Sequence[Case], remarks: Sequence[Remark]) -> list[Scored]:
     """Rank cases from the most suspicious on.
 
-    Every sign leaves some doubt that the case is an outlier: a remark of strength s leaves 1 - s, a loss that only the
-    share p of the cases reaches leaves the square root of p. The score is 1 minus the product of all doubts, where of
-    each check the strongest remark counts. A case that could not be predicted has the score 1. Of equal scores the
-    higher loss is first.
+    Every sign leaves some doubt that the case is an outlier: a remark of strength s leaves 1 - s; and the rarer a sign
+    is, the less doubt it leaves: the square root of the share of cases whose loss is as high, and that of the cases
+    whose remarks are as strong. The score is 1 minus the product of all doubts, where of each check the strongest
+    remark counts. A case that could not be predicted has the score 1. Of equal scores the higher loss is first.
 
     Args:
         cases: all of a run.
@@ -46,15 +46,17 @@ def ranked(cases: Sequence[Case], remarks: Sequence[Remark]) -> list[Scored]:
     Returns:
         All cases, by rank.
     """
-    shares = loss_shares([case.loss for case in cases])
+    shares = shares_as_high([case.loss for case in cases])
     strongest: list[dict[str, Remark]] = [{} for _ in cases]
     for remark in remarks:
         own = strongest[remark.case]
         if remark.check not in own or remark.strength > own[remark.check].strength:
             own[remark.check] = remark
+    left = [math.prod(1 - one.strength for one in own.values()) for own in strongest]
+    rare = shares_as_high([1 - doubt for doubt in left])
     scores = [
-        score(share, [one.strength for one in own.values()])
-        for share, own in zip(shares, strongest, strict=True)
+        1 - math.sqrt((0.0 if share is None else share) * other) * doubt
+        for share, other, doubt in zip(shares, rare, left, strict=True)
     ]
     order = sorted(
         range(len(cases)), key=lambda number: (-scores[number], _place(shares[number]), cases[number].name)
@@ -65,25 +67,14 @@ def ranked(cases: Sequence[Case], remarks: Sequence[Remark]) -> list[Scored]:
     ]
 
 
-def loss_shares(losses: Sequence[float | None]) -> list[float | None]:
-    """The share of the cases whose loss is as high as a case's or higher.
+def shares_as_high(values: Sequence[float | None]) -> list[float | None]:
+    """The share of the cases whose value is as high as a case's or higher.
 
     Args:
-        losses: one a case; None without a prediction, which counts as no case.
+        values: one a case; None, which counts as no case, stays None.
     """
-    known = np.sort([loss for loss in losses if loss is not None])
-    return [None if loss is None else float(1 - np.searchsorted(known, loss) / known.size) for loss in losses]
-
-
-def score(share: float | None, strengths: Sequence[float]) -> float:
-    """The score of a case.
-
-    Args:
-        share: of the cases whose loss is as high or higher; None without a prediction.
-        strengths: of the remarks on it, one a check.
-    """
-    doubt = 0.0 if share is None else math.sqrt(share)
-    return 1 - doubt * math.prod(1 - strength for strength in strengths)
+    known = np.sort([value for value in values if value is not None])
+    return [None if one is None else float(1 - np.searchsorted(known, one) / known.size) for one in values]
 
 
 def _place(share: float | None) -> float:
