@@ -98,7 +98,14 @@ def _reach(unclear: Sequence[Difference]) -> str:
         return " (there is no interval)"
     low, high = min(low for low, _ in known), max(high for _, high in known)
     which = "the interval reaches" if len(known) == 1 else "the intervals reach"
-    return f" ({which} from {low:+.3f} to {high:+.3f})"
+    # Their intervals say something, and their seeds say another thing.
+    torn = [one for one in unclear if one.low is not None and one.high is not None and one.low * one.high > 0]
+    but = (
+        ", but not every seed agrees"
+        if len(torn) == len(known)
+        else ", and where they exclude zero not every seed agrees"
+    )
+    return f" ({which} from {low:+.3f} to {high:+.3f}{but if torn else ''})"
 
 
 def _limits(statistics: Statistics, seeds: int, redraw: bool) -> str:

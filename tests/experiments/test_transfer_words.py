@@ -59,7 +59,10 @@ def test_an_interval_off_zero_claims_nothing_where_the_seeds_disagree():
     one = Difference("8", "source", "scratch", 0.05, 0.02, 0.08, {0: -0.01, 1: 0.11})
     text = said(one, seeds=2)
     assert "source cannot be told from scratch" in text
+    assert "(the interval reaches from +0.020 to +0.080, but not every seed agrees)" in text
     assert "better" not in text
+    text = said(one, difference("16", -0.01, 0.05), seeds=2)
+    assert "from -0.010 to +0.080, and where they exclude zero not every seed agrees)" in text
 
 
 def test_each_size_has_its_own_answer_and_the_reference_comes_first():
