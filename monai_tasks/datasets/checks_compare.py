@@ -216,8 +216,8 @@ def _together(rows: Mapping[str, Sequence[tuple[int, Mapping[str, float]]]], cou
             if measure.check == "label on image" and np.isfinite(values).sum() >= FEWEST:
                 columns.append(usual(values, measure).distances)
                 words.append(f"{prefix}{measure.words}".replace(":", ","))
-    if not columns:
-        return
+    if not columns or len(cases) < len(columns):
+        return  # fewer cases than measures do not say how these go together
     distances = np.stack(columns, axis=1)
     joint = Measure(
         "label on image", "distance from the usual in all measures of labels on the image", "", False, 0.05, 1

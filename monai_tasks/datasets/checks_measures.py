@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 # Expected number of remarks that one measure makes on a set of any size, if its values are normally distributed.
-CHANCE = 0.01
+CHANCE = 0.001
 # The median deviation is as sure as the standard deviation of 37 % as many values.
 _EFFICIENCY = 0.37
 _NORMAL = 1.4826  # standard deviation of normally distributed values over their median deviation
@@ -138,7 +138,8 @@ def usual(values: Sequence[float] | np.ndarray, measure: Measure) -> Usual:
     known = from_median[np.isfinite(from_median)]
     least = np.log1p(measure.floor) if measure.log else measure.floor
     everywhere = max(_NORMAL * _quantile(known, 0.5), least, np.finfo(np.float64).tiny)
-    spreads = [max(everywhere, _side_spread(side)) for side in (known[known < 0], known[known > 0])]
+    # Those that are equal to the median belong to both sides: one case among many equal ones is no side by itself.
+    spreads = [max(everywhere, _side_spread(side)) for side in (known[known <= 0], known[known >= 0])]
     distances = from_median / np.where(from_median < 0, *spreads)
     return Usual(median, low, high, distances, limit(len(there)))
 
