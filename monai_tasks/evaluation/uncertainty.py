@@ -70,12 +70,12 @@ def measure_uncertainties(
         seed: of the bootstrap.
 
     Returns:
-        A row for each uncertainty that three or more of the cases have, see `rank_errors`.
+        A row for each uncertainty that three or more of the cases have, and that differs, see `rank_errors`.
     """
     rows, lines = [], {}
     for name, own in uncertainties.items():
         cases = [case for case in errors if case in own]
-        if len(cases) < FEWEST:
+        if len(cases) < FEWEST or len({own[case] for case in cases}) < 2:  # one opinion disagrees with none
             continue
         values, wrong = np.array([own[case] for case in cases]), np.array([errors[case] for case in cases])
         owners = [subjects.get(case) or f"case {case}" for case in cases]

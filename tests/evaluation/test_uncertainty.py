@@ -101,6 +101,7 @@ def test_a_plot_of_an_earlier_run_goes_where_there_is_nothing_to_draw(tmp_path: 
     assert rows[0]["aurc"] == pytest.approx((1 - 2 * np.log(1.5)) / 3)
     assert rows[0]["mean_error"] == pytest.approx(1 / 3)
     assert "0.866" in sections(rows)[0].rows[0]["spearman"]
-    assert measure_uncertainties({}, errors, {}, plot) == []
+    same = {"disagreement": dict.fromkeys("abc", 0.0)}
+    assert measure_uncertainties(same, errors, {}, plot) == []
     assert not plot.exists()
     assert sections([]) == []
