@@ -28,7 +28,7 @@ CHECKS = {
     "place": "labels in another place of the image than usual",
     "sides": "labels on the wrong side of each other: swapped, or a mirrored case",
     "label on image": "labels that do not fit the intensities below them",
-    "unlike others": "an image, or a label, that resembles no other of the set",
+    "unlike others": "an image that resembles no other of the set",
     "near-duplicate": "nearly the same image in another subject",
 }
 MOST_REMARKS = 2  # of one check on one case
