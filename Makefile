@@ -61,5 +61,5 @@ bench: $(STAMP)
 		--configs wrist_networks_out/small.json
 
 clean:
-	rm -rf build dist site *.egg-info $(DEMO_OUT) knee_variants_out wrist_networks_out motion_grading_out ordinal_knee_out knee_pictures_out planted_outliers_out .pytest_cache .ruff_cache
+	rm -rf build dist site *.egg-info $(DEMO_OUT) knee_variants_out wrist_networks_out motion_grading_out ordinal_knee_out knee_pictures_out planted_outliers_out ensembles_out transfer_knee_to_chest_out transfer_hippocampus_to_tumour_out .pytest_cache .ruff_cache
 	find monai_tasks tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,6 +28,12 @@ from monai_tasks.datasets import decathlon
 from monai_tasks.io.files import write_json, write_text
 
 FOLDS = 5
+# Who answers: its name, where its weights are in the run, and what infer is told.
+WAYS = (
+    *((f"network {fold}", f"folds/{fold}/model.pt", ()) for fold in range(FOLDS)),
+    ("ensemble", ".", ()),
+    ("ensemble, flips", ".", ("--flips",)),
+)
 
 
 @dataclass(frozen=True)
@@ -72,39 +78,39 @@ PARTS = {
 
 
 def main() -> None:
-    """Cross-validate, predict the test part in each way, and print the table."""
+    """Do what is asked for."""
     arguments = _arguments()
-    part, output = PARTS[arguments.part], arguments.output
+    for name in arguments.parts:
+        compare(name, arguments.data, arguments.output / name, arguments.device)
+
+
+def compare(name: str, shared: Path, output: Path, device: str) -> None:
+    """Cross-validate, predict the test part in each way, and print the table.
+
+    Args:
+        name: of the part.
+        shared: folder of the data sets.
+        output: folder to write to.
+        device: of the trainings.
+    """
+    part, data = PARTS[name], shared / PARTS[name].data
     output.mkdir(parents=True, exist_ok=True)
-    data = arguments.data / part.data
     datalist = output / "datalist.json"
-    write_json(datalist, decathlon.datalist(data) if arguments.part == "hippocampus" else chests(data))
-    for name, ids in (("training", part.settings), ("prediction", part.inference)):
-        chosen = dict(ids) if name == "training" else {one: part.settings[one] for one in ids}
-        write_json(output / f"{name}.json", chosen)
+    write_json(datalist, decathlon.datalist(data) if name == "hippocampus" else chests(data))
+    write_json(output / "training.json", dict(part.settings))
+    write_json(output / "prediction.json", {one: part.settings[one] for one in part.inference})
     run = output / "run"
-    words = [
-        "--datalist",
-        datalist,
-        "--folds",
-        FOLDS,
-        "--epochs",
-        part.epochs,
-        "--config",
-        output / "training.json",
-    ]
-    _run("cross-validate", part.bundle, *words, "-o", run, "--device", arguments.device)
-    single = [(f"network {fold}", [run / "folds" / str(fold) / "model.pt"], []) for fold in range(FOLDS)]
-    both = [("ensemble", [run], []), ("ensemble, flips", [run], ["--flips"])]
+    words = ["--datalist", datalist, "--folds", FOLDS, "--epochs", part.epochs]
+    words += ["--config", output / "training.json", "--device", device]
+    _run("cross-validate", part.bundle, *words, "-o", run)
     rows = []
-    for name, weights, flips in [*single, *both]:
-        folder = output / "test" / name.replace(", ", "_").replace(" ", "_")
-        own = [word for path in weights for word in ("--weights", path)]
-        own += ["--uncertainty", *flips, "--config", output / "prediction.json", "--device", arguments.device]
-        _run("infer", part.bundle, datalist, "-o", folder, "-q", *own)
+    for opinions, weights, flips in WAYS:
+        folder = output / "test" / opinions.replace(", ", "_").replace(" ", "_")
+        own = ["--weights", run / weights, "--uncertainty", *flips, "--device", device]
+        _run("infer", part.bundle, datalist, "-o", folder, "-q", *own, "--config", output / "prediction.json")
         compared = ["--predictions", folder, "--references", datalist, "-o", folder / "evaluation"]
         _run("evaluate", part.bundle, "-q", *compared)
-        rows += _rows(name, folder / "evaluation", part.metric)
+        rows += _rows(opinions, folder / "evaluation", part.metric)
     text = _table(rows)
     write_text(output / "table.md", text)
     print(text)
@@ -143,10 +149,11 @@ def _run(*words: Any) -> None:
 
 
 def _arguments() -> argparse.Namespace:
+    shared = Path(__file__).resolve().parents[2] / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=PARTS, help="which data")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the experiment")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data sets")
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"which data: {' and '.join(PARTS)}")
+    parser.add_argument("-o", "--output", type=Path, default=Path("ensembles_out"))
+    parser.add_argument("--data", type=Path, default=shared, help="folder of the data sets")
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda:N")
     return parser.parse_args()
 

@@ -77,7 +77,7 @@ def plan(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the experiment")
+    parser.add_argument("-o", "--output", type=Path, default=Path("transfer_hippocampus_to_tumour_out"))
     parser.add_argument(
         "--subsets", nargs="+", default=["8"], help="numbers of heads to train with, or all 24"
     )

@@ -118,9 +118,10 @@ def _run(*words: Any) -> None:
 
 
 def _arguments() -> argparse.Namespace:
+    shared = Path(__file__).resolve().parents[2] / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the experiment")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of both data sets")
+    parser.add_argument("-o", "--output", type=Path, default=Path("transfer_knee_to_chest_out"))
+    parser.add_argument("--data", type=Path, default=shared, help="folder of both data sets")
     parser.add_argument("--epochs", type=int, default=40, help="the most that a training of the target runs")
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda:N")
     return parser.parse_args()
