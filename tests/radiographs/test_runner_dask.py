@@ -37,10 +37,12 @@ def scheduler() -> Iterator[distributed.LocalCluster]:
 
 
 @pytest.fixture
-def start_worker(scheduler, plug) -> Iterator[Callable[[], subprocess.Popen]]:
+def start_worker(scheduler, plug, tmp_path) -> Iterator[Callable[[], subprocess.Popen]]:
     """Starts a worker of one thread that nobody starts again when it dies."""
     command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler.scheduler_address]
     command += ["--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    # In the common folder, workers of other tests that start at this moment clear up after each other.
+    command += ["--local-directory", str(tmp_path / "workers")]
     paths = [str(plug.folder), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     started: list[subprocess.Popen] = []
@@ -151,10 +153,12 @@ def test_a_worker_that_joins_later_is_checked_before_its_work_counts(
     check = partial(later_check.check, str(tmp_path / "first"))
     results = over_cluster(later_check.who, itertools.repeat(0.05), scheduler.scheduler_address, check)
     assert next(results)[1] == first.pid
-    start_worker(bare)
+    later = start_worker(bare)
     doers = {first.pid}
     with pytest.raises(ClusterError, match=f"^worker tcp://.*: .*{said}"):
-        doers.update(doer for _, doer in results)
+        for _, doer in results:
+            doers.add(doer)
+            assert later.poll() is None  # or this would go on for ever
     assert doers == {first.pid}
 
 
