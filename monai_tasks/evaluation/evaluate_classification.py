@@ -21,6 +21,7 @@ from monai_tasks.evaluation.class_pairing import AS_WRITTEN, DONE, FAILED, SKIPP
 from monai_tasks.evaluation.class_predictions import (
     IMAGE,
     PROBABILITY,
+    RESULTS,
     STUDY,
     preview_of,
     read_predictions,
@@ -175,9 +176,17 @@ def evaluate(
 
 
 def _classes(bundle: Bundle, source: Path) -> tuple[str, ...]:
-    """The names of the classes: those of the run, whose config may name others than the bundle does."""
-    told = (_report(source) or {}).get("labels", {})
-    labels = {int(number): name for number, name in told.items()} or bundle.labels
+    """The names of the classes: those of the run, whose config may name others than the bundle does.
+
+    Raises:
+        InputError: when the table is of a run of another bundle.
+    """
+    labels = bundle.labels
+    report = _report(source) if source.name == RESULTS else None
+    if report is not None and "labels" in report:
+        if report.get("bundle") != bundle.name:
+            raise InputError(source.parent, f"a run of {report.get('bundle')}", f"one of {bundle.name}")
+        labels = {int(number): name for number, name in report["labels"].items()}
     if len(labels) < 2 or sorted(labels) != list(range(len(labels))):
         raise BundleError(f"{bundle.name}: classes {labels}; expected two or more, numbered from 0")
     return tuple(labels[number] for number in sorted(labels))

@@ -9,6 +9,7 @@ the way from the latter to the former it goes: 1 at best, 0 for nothing, below 0
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ import numpy as np
 
 from monai_tasks.evaluation.intervals import LEVEL, RESAMPLES
 from monai_tasks.evaluation.subject_bootstrap import draws, percentile_interval
+from monai_tasks.io.errors import InputError
 from monai_tasks.io.tables import read_table
 from monai_tasks.report.page import Figures, Section, Table
 from monai_tasks.report.plots import COLOURS, LINE, panels, plain, save
 
-NAMES = ("entropy", "disagreement")
+ENTROPY, DISAGREEMENT = NAMES = ("entropy", "disagreement")
 FEWEST = 3  # cases that can be put in an order worth a figure
 PLOT = "risk_coverage.png"
 RESULTS = "results.csv"
@@ -29,7 +31,7 @@ RESULTS = "results.csv"
 NOTE = (
     "Rank correlation: 1 where each case that is more uncertain is more wrong, 0 where uncertainty says nothing. Gain: "
     "what is gained by leaving the uncertain cases to a person, of what leaving those with the largest errors would "
-    "gain; 1 at best, 0 for nothing. Intervals are 95 %, by subject."
+    "gain; 1 at best, 0 for nothing. Intervals are 95 %, by subject where subjects are known, else by case."
 )
 
 
@@ -40,15 +42,27 @@ def read_uncertainties(folder: Path) -> dict[str, dict[str, float]]:
         folder: its output folder, or the table in it.
 
     Returns:
-        Case to value for each of `NAMES` that the table has values of; empty where there is no table.
+        Case to value for each of `NAMES` that the table has values of; empty where there is no such table. A case in
+        which no opinion has found anything is infinitely uncertain.
+
+    Raises:
+        InputError: when a value is no number.
     """
     table = folder if folder.is_file() else folder / RESULTS
     rows = read_table(table) if table.is_file() else []
-    found = {
-        name: {row["case"]: float(row[name]) for row in rows if row.get(name) not in (None, "")}
-        for name in NAMES
-    }
-    return {name: own for name, own in found.items() if own}
+    if not rows or not {"case", *NAMES} <= rows[0].keys():
+        return {}
+    known = [row for row in rows if row[DISAGREEMENT] != ""]  # the others have failed
+    return {name: {row["case"]: _value(table, row, name) for row in known} for name in NAMES if known}
+
+
+def _value(table: Path, row: Mapping[str, str], name: str) -> float:
+    if row[ENTROPY] == "":
+        return math.inf
+    try:
+        return float(row[name])
+    except ValueError as cause:
+        raise InputError(table, f"{name} {row[name]!r} of {row['case']}", "a number") from cause
 
 
 def measure_uncertainties(

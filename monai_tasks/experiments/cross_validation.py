@@ -14,16 +14,18 @@ from monai_tasks.catalog import Bundle, BundleError, open_bundle
 from monai_tasks.datasets.splits import PARTS
 from monai_tasks.evaluation.by_kind import OPTIONS
 from monai_tasks.experiments.cross_validation_folds import Folds, make_folds, read_items
-from monai_tasks.experiments.cross_validation_outcome import Outcome, write_outcome
+from monai_tasks.experiments.cross_validation_outcome import FACTS, Outcome, write_outcome
 from monai_tasks.experiments.cross_validation_run import FOLDS, Task
 from monai_tasks.experiments.run_grid import Machines, run_all
-from monai_tasks.inference.configs import ConfigError, checksums, parse
+from monai_tasks.inference.configs import CONFIG, ConfigError, checksums, merged, parse
 from monai_tasks.io.files import sha256, write_json
 from monai_tasks.io.journal import Journal
+from monai_tasks.metrics.grades import GRADE_RULE, ORDINAL, RESCAN_FROM
 from monai_tasks.training.train import OtherRunError
 
 DATALISTS, LAST = "datalists", "last.pt"
 SEED = "seed"
+DECISIVE = ("bundle", "bundle_version", "configs", "settings", "epochs", "excluded")
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,7 @@ def cross_validate(
         stratify: keys of the items, or `label_volume`, whose values are spread over the folds, instead of the usual
             ones; see `make_folds`.
         with_test: deal out the part `test`, too, which is left untouched otherwise.
-        exclude: list of cases that are left out, as `monai_tasks.datasets.exclude.take_out` reads it; those of the part
-            `test` stay.
+        exclude: list of cases that are left out, as `monai_tasks.datasets.exclude.take_out` reads it.
         epochs: how many each fold trains at most; None leaves it to the config.
         configs: further configs, merged for training and inference.
         settings: config ids and their values. Those that the inference has, too, hold for it as well.
@@ -125,7 +126,11 @@ def cross_validate(
         "epochs": epochs,
         "excluded": None if excluded is None else excluded.facts(),
     }
+    _check_grades(bundle, configs, settings)
     with Journal(output) as journal:
+        _check_same(
+            output / FACTS, {"bundle": bundle.name, "bundle_version": bundle.metadata["version"], **facts}
+        )
         files = _write_datalists(dealt, output)
         common = {"bundle": bundle.root.resolve(), "configs": configs, "settings": settings, "epochs": epochs}
         tasks = _tasks(output, files, seed, machines, common)
@@ -158,6 +163,45 @@ def _as_path(bundle: Bundle, name: str) -> str:
     """A config's name, or the absolute path of a file, which another process finds as well."""
     path = bundle.config(name)
     return name if path.is_relative_to(bundle.root) else str(path.resolve())
+
+
+def _check_same(file: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse to go on with a finished cross-validation in another way, which would leave neither.
+
+    A changed `inference.json` alone is no other way: the folds answer again.
+
+    Raises:
+        OtherRunError: naming what differs.
+    """
+    kept = _content(file)
+    if kept is None:
+        return
+
+    def told(content: Mapping[str, Any], name: str) -> Any:
+        value = content.get(name)
+        return {key: one for key, one in value.items() if key != "inference"} if name == "configs" else value
+
+    differing = [name for name in DECISIVE if told(kept, name) != told(facts, name)]
+    if differing:
+        raise OtherRunError(
+            f"{file.parent}: holds a cross-validation with other {', '.join(differing)}; expected the same, or another "
+            "output folder"
+        )
+
+
+def _check_grades(bundle: Bundle, configs: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Refuse another meaning of ordered classes than the bundle's, by which the evaluation decides.
+
+    Raises:
+        ConfigError: naming the id.
+    """
+    own, other = merged(bundle, (CONFIG,)), {**merged(bundle, (CONFIG, *configs)), **settings}
+    for name in (ORDINAL, RESCAN_FROM, GRADE_RULE):
+        if own.get(name) != other.get(name):
+            raise ConfigError(
+                f"{bundle.name}: {name} {other.get(name)!r}; expected {own.get(name)!r} as in its inference.json, by "
+                "which a cross-validation is evaluated"
+            )
 
 
 def _write_datalists(folds: Folds, output: Path) -> list[Path]:

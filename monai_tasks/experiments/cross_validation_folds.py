@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,12 +26,11 @@ VOLUME = (
 )
 BESIDE = ("region", "site", "source", "grade")  # what folds are stratified by, too, where all items have it
 VALIDATION = 0.15  # of the subjects that are not held out
+CHOOSING = "validation"  # the part
 FEWEST = 3  # subjects: one to train with, one to choose by, one held out
 GIVEN, DEALT = "datalist", "dealt"
 GROUPS = "label_groups"
-SHOWN = 3  # names in a message
 
-logger = logging.getLogger(__name__)
 
 Item = dict[str, Any]
 
@@ -85,7 +83,7 @@ def read_items(
     Args:
         datalist: the file. It need have no part `validation`.
         with_test: take the part `test`, too.
-        exclude: list of cases to leave out, see `monai_tasks.datasets.exclude.take_out`; those of the test part stay.
+        exclude: list of cases to leave out, see `monai_tasks.datasets.exclude.take_out`.
 
     Returns:
         The items, and what was left out.
@@ -97,12 +95,11 @@ def read_items(
     parts, excluded = read_parts(datalist), None
     if with_test and not parts[TEST]:
         raise InputError(datalist, f"no case in part {TEST!r}", "at least one")
+    if with_test:  # it is no test part any more, which a list would have to leave as it is
+        parts = {**parts, CHOOSING: [*parts[CHOOSING], *parts[TEST]], TEST: []}
     if exclude is not None:
         parts, excluded = take_out(parts, exclude, datalist)
-        if with_test and excluded.in_test:
-            stay = ", ".join(excluded.in_test[:SHOWN])
-            logger.warning("%d cases of the test part stay in, such as %s", len(excluded.in_test), stay)
-    items = [item for part, own in parts.items() if with_test or part != TEST for item in own]
+    items = [item for part, own in parts.items() if part != TEST for item in own]
     for item in items:
         if item.get(SUBJECT) in (None, ""):
             raise InputError(datalist, f"no subject of {item['image']}", "one for each image")

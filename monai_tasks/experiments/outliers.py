@@ -45,6 +45,7 @@ COLUMNS = (
     DECISION,
 )
 TOP = 24  # cases that are pictured
+EARLIER = "not in this run; decided on before"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def find_outliers(
 
     Writes `review.csv` (a row a case, with a column `decision` for a person), `remarks.csv` (a row for everything
     that the checks of the files remark), `contact_sheet.png` and `cases/` (pictures of the first cases),
-    `outliers.json` and `report.html`. Decisions that a `review.csv` in `output` holds are kept.
+    `outliers.json` and `report.html`. Decisions that a `review.csv` in `output` holds are kept, also those on cases
+    that this run does not have, which come last.
 
     Args:
         bundle: name or folder of the bundle.
@@ -116,7 +118,8 @@ def find_outliers(
         one.case.name: joined(reasons(one, own[one.case.name], bundle.kind, pictures.labels))
         for one in scored
     }
-    write_table(output / REVIEW, (_row(one, told[one.case.name], kept) for one in scored), COLUMNS)
+    rows = [_row(one, told[one.case.name], kept) for one in scored]
+    write_table(output / REVIEW, [*rows, *_of_earlier_reviews(kept, rows)], COLUMNS)
     _write_remarks(output / REMARKS, found.cases, remarks, pictures.labels)
     shown = _draw(scored[:top], told, pictures, output, progress)
     remarked = len({remark.case for remark in remarks})
@@ -136,13 +139,22 @@ def _pictures(bundle: Bundle, run: Run) -> Pictures:
     )
 
 
-def _decisions(review: Path) -> dict[str, str]:
-    """What a person has decided on images already."""
+def _decisions(review: Path) -> dict[str, dict[str, str]]:
+    """The rows of images on which a person has decided already."""
     rows = read_table(review) if review.is_file() else []
     if rows and not {IMAGE, DECISION} <= rows[0].keys():
         found = f"a table without the columns {IMAGE!r} and {DECISION!r}"
         raise InputError(review, found, "the review of an earlier run, or another folder for output")
-    return {row[IMAGE]: row[DECISION] for row in rows}
+    return {row[IMAGE]: row for row in rows if row[DECISION]}
+
+
+def _of_earlier_reviews(
+    kept: Mapping[str, Mapping[str, str]], rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Decisions on cases that this run does not have, as those it was made without: they hold, and come last."""
+    known = {row[IMAGE] for row in rows}
+    empty = dict.fromkeys(("rank", "fold", "score"), "")
+    return [{**row, **empty, "reasons": EARLIER} for image, row in kept.items() if image not in known]
 
 
 def _examined(
@@ -159,7 +171,7 @@ def _examined(
         return list(bar(pool.map(look, items, chunksize=8)))
 
 
-def _row(one: Scored, told: str, kept: Mapping[str, str]) -> dict[str, Any]:
+def _row(one: Scored, told: str, kept: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     case, image = one.case, ";".join(one.case.images)
     return {
         "rank": one.rank,
@@ -172,7 +184,7 @@ def _row(one: Scored, told: str, kept: Mapping[str, str]) -> dict[str, Any]:
         "metric": case.row["metric"],
         IMAGE: image,
         "label": case.row["label"],
-        DECISION: kept.get(image, ""),
+        DECISION: kept.get(image, {}).get(DECISION, ""),
     }
 
 

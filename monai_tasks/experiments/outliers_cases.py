@@ -18,7 +18,7 @@ TABLE, FACTS = "out_of_fold.csv", "cross_validation.json"
 BUNDLE, MERGED, SETTINGS = "bundle", "merged", "settings"
 COLUMNS = ("case", "subject", "fold", "status", "reason", "image", "label", "prediction", "loss", "metric")
 EXPECTED = "the folder of a run of `monai-tasks cross-validate`"
-DONE = "done"
+DONE, RUNS = "done", "runs"
 PROBABILITY, DICE = "probability_", "dice_"
 
 
@@ -101,7 +101,8 @@ def read_run(folder: str | Path, bundle: Bundle) -> Run:
         bundle: that it must be of.
 
     Raises:
-        InputError: when it is no such folder, or not finished, or of another bundle, or its table lacks something.
+        InputError: when it is no such folder, or not finished, or a fold of it failed, or it is of another bundle, or
+            its table lacks something.
     """
     folder = Path(folder)
     facts = _facts(folder / FACTS)
@@ -110,6 +111,12 @@ def read_run(folder: str | Path, bundle: Bundle) -> Run:
         raise InputError(folder / FACTS, f"no {lacking[0]!r}", EXPECTED)
     if facts[BUNDLE] != bundle.name:
         raise InputError(folder, f"a cross-validation of {facts.get('bundle')}", bundle.name)
+    failed = [str(one["fold"]) for one in facts.get(RUNS, ()) if one["status"] != DONE]
+    if failed:
+        found = f"fold {', '.join(failed)} failed, so that its cases are missing"
+        raise InputError(
+            folder, found, "a cross-validation whose folds are all done; the same command goes on with it"
+        )
     rows = read_table(folder / TABLE)
     lacking = [name for name in COLUMNS if rows and name not in rows[0]]
     if lacking or not rows:

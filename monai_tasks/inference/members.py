@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from monai_tasks.inference.weights import WeightsError
 from monai_tasks.io.files import sha256
 
 FOLDS, MODEL = "folds", "model.pt"  # of a cross-validation, and of a fold
+FACTS = "cross_validation.json"  # what a cross-validation writes at its end
+FINISHED = "a finished cross-validation, or the files of its folds one by one"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def members_of(path: Path) -> list[Path]:
             of its `folds`, in their order.
 
     Raises:
-        WeightsError: if there is nothing, or the folder holds no folds, or a fold without a network.
+        WeightsError: if there is nothing, or the folder holds no folds; if a fold has no network, was not finished, or
+            has another network than it was finished with.
     """
     if path.is_file():
         return [path]
@@ -68,13 +72,27 @@ def members_of(path: Path) -> list[Path]:
         )
     without = [fold.name for fold in folds if not (fold / MODEL).is_file()]
     if without:
-        raise WeightsError(
-            f"{path}: no {MODEL} in {FOLDS}/{', '.join(sorted(without))}; expected a finished cross-validation, or the "
-            "files of the other folds one by one"
-        )
+        raise WeightsError(f"{path}: no {MODEL} in {FOLDS}/{', '.join(sorted(without))}; expected {FINISHED}")
     # Folds are called by their numbers, and the tenth comes after the ninth.
     ordered = sorted(folds, key=lambda fold: (not fold.name.isdecimal(), fold.name.zfill(9)))
-    return [fold / MODEL for fold in ordered]
+    files = [fold / MODEL for fold in ordered]
+    _check_finished(path, files)
+    return files
+
+
+def _check_finished(run: Path, files: Sequence[Path]) -> None:
+    """Refuse networks that a training has not come to the end with: a fold has one from its first validation on."""
+    if not (run / FACTS).is_file():
+        raise WeightsError(f"{run}: no {FACTS}, so not all of its folds are trained; expected {FINISHED}")
+    facts = json.loads((run / FACTS).read_text(encoding="utf-8"))
+    kept = {str(one["fold"]): one.get("weights_sha256") for one in facts["runs"] if one["status"] == "done"}
+    missing = [number for number in map(str, range(facts["folds"])) if number not in kept]
+    other = [file.parent.name for file in files if kept.get(file.parent.name) != sha256(file)]
+    if missing or other:
+        which = f"fold {(missing or other)[0]}"
+        raise WeightsError(
+            f"{run}: {which} {'has failed' if missing else 'has been trained again'}; expected {FINISHED}"
+        )
 
 
 def gather(weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Members:

@@ -104,6 +104,7 @@ class Writer(ABC):
             self.picture(case),
             self.explanation(case),
             self.uncertainty(case),
+            self.uncertainty_picture(case),
         ):
             path.unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from cross_validations import finish
 
 from monai_tasks.cli import main
 from monai_tasks.inference import runner
@@ -146,6 +147,7 @@ def test_several_weights_and_the_folder_of_a_cross_validation(
         file.parent.mkdir(parents=True)
         weight = torch.tensor([0.0, 1.0 + number]).reshape(2, 1, 1, 1, 1)
         torch.save({"weight": weight, "bias": torch.zeros(2)}, file)
+    finish(tmp_path / "cv")
     config = bundle / "configs" / "inference.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"flips": [[0]]}))
     both = ("--weights", files[0], "--weights", files[1])

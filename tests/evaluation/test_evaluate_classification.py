@@ -347,12 +347,19 @@ def test_classes_are_called_as_the_run_called_them(tmp_path):
         row(f"s{k}", value, image=tmp_path / f"s{k}.png", classes=names) for k, value in enumerate((0.9, 0.2))
     ]
     write_results(tmp_path / "out", rows, names)
-    (tmp_path / "out" / "report.json").write_text(json.dumps({"labels": {"0": "sound", "1": "pneumonia"}}))
+    (tmp_path / "out" / "report.json").write_text(
+        json.dumps({"bundle": "thing_classification", "labels": {"0": "sound", "1": "pneumonia"}})
+    )
     listed = [{"image": f"s{k}.png", "label": 1 - k, "subject": str(k)} for k in (0, 1)]
     datalist = write_datalist(tmp_path, test=listed)
     summary = evaluate(bundle, tmp_path / "out", datalist, tmp_path / "result", resamples=50, progress=False)
     assert summary.statistics["classes"] == ["sound", "pneumonia"]
     assert float(metrics(summary)["accuracy"]["value"]) == 1
+    (tmp_path / "out" / "report.json").write_text(
+        json.dumps({"bundle": "other", "labels": {"0": "a", "1": "b"}})
+    )
+    with pytest.raises(InputError, match="a run of other; expected one of thing_classification"):
+        evaluate(bundle, tmp_path / "out", datalist, tmp_path / "result", resamples=50, progress=False)
 
 
 def test_references_without_patients_are_told_of(run, tmp_path):

@@ -15,6 +15,7 @@ from monai_tasks.evaluation.uncertainty import (
     risk_coverage,
     sections,
 )
+from monai_tasks.io.errors import InputError
 
 
 def _cases(seed: int, count: int = 14, ties: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -91,9 +92,9 @@ def test_without_any_error_there_is_no_figure() -> None:
 def test_a_plot_of_an_earlier_run_goes_where_there_is_nothing_to_draw(tmp_path: Path) -> None:
     plot = tmp_path / "risk_coverage.png"
     table = tmp_path / "results.csv"
-    table.write_text("case,entropy,disagreement\na,0.1,\nb,0.5,\nc,0.9,\nd,,\n", encoding="utf-8")
+    table.write_text("case,entropy,disagreement\na,0.1,0\nb,0.5,0\nc,0.9,0\nd,,\n", encoding="utf-8")
     found = read_uncertainties(tmp_path)
-    assert found == {"entropy": {"a": 0.1, "b": 0.5, "c": 0.9}}
+    assert found["entropy"] == {"a": 0.1, "b": 0.5, "c": 0.9}
     errors = {"a": 0.0, "b": 0.0, "c": 1.0, "d": 1.0}
     rows = measure_uncertainties(found, errors, {}, plot, resamples=50)
     assert plot.is_file()
@@ -105,3 +106,24 @@ def test_a_plot_of_an_earlier_run_goes_where_there_is_nothing_to_draw(tmp_path: 
     assert measure_uncertainties(same, errors, {}, plot) == []
     assert not plot.exists()
     assert sections([]) == []
+
+
+def test_where_nothing_was_found_is_the_most_uncertain(tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    lines = ["case,entropy,disagreement", "a,0.2,0.1", "b,0.3,0.2", "c,0.4,0.3", "missed,,0.0", "failed,,"]
+    table.write_text("\n".join(lines), encoding="utf-8")
+    found = read_uncertainties(table)
+    errors = {"a": 0.1, "b": 0.2, "c": 0.3, "missed": 1.0}
+    rows = measure_uncertainties(found, errors, {}, tmp_path / "plot.png", resamples=50)
+    assert [row["n"] for row in rows] == [4, 4]
+    assert [row["gain"] for row in rows] == pytest.approx([1, 1])
+    assert [row["spearman"] for row in rows] == pytest.approx([1, 1])
+
+
+def test_tables_of_other_tools_have_no_uncertainty_and_no_number_is_an_error(tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    table.write_text("input,entropy,disagreement\na.png,0.2,0.1\n", encoding="utf-8")
+    assert read_uncertainties(table) == {}
+    table.write_text("case,entropy,disagreement\na,n/a,0.1\n", encoding="utf-8")
+    with pytest.raises(InputError, match="entropy 'n/a' of a; expected a number"):
+        read_uncertainties(table)

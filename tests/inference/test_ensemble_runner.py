@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from classification_bundles import level_of, probability, write_bundle, write_image
+from cross_validations import finish
 
 from monai_tasks.inference.configs import ConfigError
 from monai_tasks.inference.runner import Summary, infer
@@ -42,6 +43,7 @@ def members(bundle: Path, folder: Path, key: str = "bias", shifts: Sequence[Any]
         files.append(folder / "folds" / str(number) / "model.pt")
         files[-1].parent.mkdir(parents=True)
         torch.save({**state, key: state[key] + torch.tensor(shift)}, files[-1])
+    finish(folder)
     return files
 
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from cross_validations import finish
 
 from monai_tasks.inference.members import Members, gather, members_of
 from monai_tasks.inference.weights import WeightsError
@@ -19,7 +20,9 @@ def write(*paths: Path) -> list[Path]:
 
 
 def folds(run: Path, *names: object) -> list[Path]:
-    return write(*(run / "folds" / str(name) / "model.pt" for name in names))
+    files = write(*(run / "folds" / str(name) / "model.pt" for name in names))
+    finish(run)
+    return files
 
 
 def test_a_file_is_one_network(tmp_path):
@@ -51,6 +54,20 @@ def test_refuses_what_stands_for_no_network(tmp_path):
     folds(tmp_path, 0, 2)
     (tmp_path / "folds" / "1").mkdir()
     with pytest.raises(WeightsError, match=r"no model\.pt in folds/1; expected a finished cross-validation"):
+        members_of(tmp_path)
+
+
+def test_refuses_folds_that_are_not_finished(tmp_path):
+    files = folds(tmp_path, 0, 1, 2)
+    finish(tmp_path, {"1": "failed"})
+    with pytest.raises(WeightsError, match="fold 1 has failed; expected a finished cross-validation"):
+        members_of(tmp_path)
+    finish(tmp_path)
+    files[2].write_bytes(b"a training that goes on")
+    with pytest.raises(WeightsError, match="fold 2 has been trained again"):
+        members_of(tmp_path)
+    (tmp_path / "cross_validation.json").unlink()
+    with pytest.raises(WeightsError, match=r"no cross_validation\.json, so not all of its folds are trained"):
         members_of(tmp_path)
 
 
