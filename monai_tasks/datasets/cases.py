@@ -108,7 +108,7 @@ def _find(path: Path, excluded: frozenset[str]) -> list[Found]:
     if not path.exists():
         raise InputError(path, "no such file or folder", "an image, a DICOM folder, a folder or a datalist")
     if path.suffix.lower() == ".json":
-        return [_of_item(paths) for paths, _ in read_items(path)]
+        return [of_item(paths) for paths, _ in read_items(path)]
     return [_of_file(path)]
 
 
@@ -210,7 +210,12 @@ def _item_paths(datalist: Path, number: int, item: Any) -> tuple[Path, ...]:
     return tuple(datalist.parent / name for name in names)
 
 
-def _of_item(paths: tuple[Path, ...]) -> Found:
+def of_item(paths: tuple[Path, ...]) -> Found:
+    """The case of a datalist's item.
+
+    Args:
+        paths: of its image, or of its channels.
+    """
     first = paths[0]
     stem = first.name if first.is_dir() else _of_volume(first).stem
     return Found(paths if len(paths) > 1 else first, stem, first.parent)
@@ -221,6 +226,18 @@ def unique_names(cases: Sequence[Found]) -> list[str]:
 
     Args:
         cases: what was found, in the order that numbers follow.
+    """
+    return _numbered(unnumbered_names(cases))
+
+
+def unnumbered_names(cases: Sequence[Found]) -> list[str]:
+    """The names of `unique_names` before numbers, which do not depend on the order of the cases.
+
+    Args:
+        cases: what was found.
+
+    Returns:
+        A name each. Those of cases that only a number can tell apart are alike, but for large and small letters.
     """
     parents = [Path(os.path.abspath(case.folder)).parts[:0:-1] for case in cases]
     depths = [0] * len(cases)
@@ -236,7 +253,7 @@ def unique_names(cases: Sequence[Found]) -> list[str]:
             if counts[name.casefold()] > 1 and depths[index] < len(parents[index])
         ]
         if not growing:
-            return _numbered(names)
+            return names
         for index in growing:
             depths[index] += 1
 

@@ -264,7 +264,7 @@ def _sides(findings: Sequence[Findings]) -> Iterator[Remark]:
 
 
 def _unlike(findings: Sequence[Findings]) -> Iterator[Remark]:
-    """Images and labels that resemble no other."""
+    """Images that resemble no other; labels are not compared in this way."""
     for channel in _channels(findings):
         alike = nearest(
             [image.thumbnail for _, image in channel], [findings[case].subject for case, _ in channel]

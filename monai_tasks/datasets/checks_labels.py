@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from monai_tasks.datasets.checks_images import AXES, VOLUME_THUMBNAIL, block_means
+from monai_tasks.datasets.checks_images import AXES
 from monai_tasks.datasets.checks_read import Image, LabelMap
 from monai_tasks.io.grid import farthest_corner, is_apart
 
@@ -31,14 +31,12 @@ class LabelFindings:
             is not there.
         centres: label value to its centre in RAS+ millimetres from the middle of the image.
         whole: measures of all labels together, as of one.
-        thumbnail: VOLUME_THUMBNAIL, uint8; the share of each block that is labelled, 255 for all of it.
     """
 
     grid: str
     measures: dict[int, dict[str, float]]
     centres: dict[int, tuple[float, float, float]]
     whole: dict[str, float]
-    thumbnail: np.ndarray = field(repr=False)
 
 
 def look_at_label(label: LabelMap, images: Sequence[Image]) -> LabelFindings:
@@ -67,8 +65,7 @@ def look_at_label(label: LabelMap, images: Sequence[Image]) -> LabelFindings:
     for mask in label.masks.values():
         union |= mask
     whole = _measure(union, label.affine, channels) if union.any() else {}
-    small = np.round(255 * block_means(union, VOLUME_THUMBNAIL)).astype(np.uint8)
-    return LabelFindings(grid, measures, centres, whole, small)
+    return LabelFindings(grid, measures, centres, whole)
 
 
 def _difference(label: LabelMap, images: Sequence[Image]) -> str:

@@ -77,17 +77,24 @@ def read_classified(path: Path) -> Image:
         path: of a picture, a frame of a DICOM file, a volume or a folder with a DICOM series.
 
     Raises:
-        InputError: if it cannot be read.
+        InputError: if it cannot be read, or all that is looked at is equal.
     """
     if _is_radiograph(path):
         reader = RadiographReader()
         array, _ = reader.get_data(reader.read(path))
-        return Image(array, array.shape)
+        return Image(_varied(path, array), array.shape)
     scan = open_scan(path)
     depth = scan.shape[2]
     # Not the first and the last, which are blank in many a scan.
     indices = np.unique(np.linspace(0, depth - 1, SLICES + 2).round().astype(int)[1:-1])
-    return _upright(scan.read(indices.tolist()), scan.affine, scan.shape)
+    return _upright(_varied(path, scan.read(indices.tolist())), scan.affine, scan.shape)
+
+
+def _varied(path: Path, array: np.ndarray) -> np.ndarray:
+    """The array, which must not be of one value: that has no contrast to be measured."""
+    if array.min() == array.max():
+        raise InputError(path, f"all voxels looked at equal ({array.flat[0]:g})", "an image")
+    return array
 
 
 def read_label(paths: Sequence[Path], values: Collection[int] | None = None) -> LabelMap:

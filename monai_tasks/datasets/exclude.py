@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_tasks.datasets.cases import Found, unique_names
+from monai_tasks.datasets.cases import Found, of_item, safe_name, unique_names, unnumbered_names
 from monai_tasks.datasets.datalist_file import read_part
+from monai_tasks.datasets.radiograph_cases import of_radiograph
 from monai_tasks.datasets.splits import PARTS
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import sha256
-from monai_tasks.io.formats import volume_suffix
 from monai_tasks.io.tables import read_table
 
 DECISION, KEEP, EXCLUDE = "decision", "keep", "exclude"
@@ -46,12 +46,27 @@ class _Row:
     """A line of a list.
 
     Args:
-        text: what names it in messages.
-        names: each must stand for an item: paths of images, or the name of a case or study.
+        text: of a plain list the line, of a review the name of the case.
+        paths: of a review, the images of the case; nothing of a plain list.
+        subject: whose case it is, where a review says so.
     """
 
     text: str
-    names: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What items, which are known by their numbers, can be called.
+
+    Args:
+        paths: absolute path of an image to the items that have it.
+        names: name of a case or study to all that it can stand for, of which each is a set of items.
+    """
+
+    paths: dict[str, set[int]] = field(default_factory=dict)
+    names: dict[str, set[frozenset[int]]] = field(default_factory=dict)
 
 
 def read_parts(datalist: str | Path) -> dict[str, list[dict[str, Any]]]:
@@ -73,9 +88,13 @@ def take_out(
 ) -> tuple[dict[str, list[dict[str, Any]]], Exclusion]:
     """Take the cases of a list out of all parts but the test part.
 
-    A row of a list is the path of an image as the datalist has it, absolute, or relative to the list; or a case by the
-    name that `infer` gives it where all of the datalist is its input; or a study, which stands for all of its images.
-    Of an item with several images one that is named takes the whole item out.
+    A line of a plain list is the path of an image as the datalist has it, absolute, or relative to the list; or a case
+    by the name that `infer` gives it where all of the datalist is its input; or a study, which stands for all of its
+    images. Names that `infer` had to number are refused, for the numbers depend on the order of the datalist. Of an
+    item with several images one that is named takes the whole item out.
+
+    A row of a review stands for the images in it. Where the datalist has none of them, since the data moved, it is the
+    case of this name whose files have the same names, and whose subject is the same.
 
     Args:
         parts: part to items with absolute paths, as `read_parts` gives them.
@@ -88,7 +107,7 @@ def take_out(
 
     Raises:
         InputError: when the list is missing or no such list, has a decision of another kind or none at all, or a row
-            that stands for no item.
+            that stands for no item or for one of several.
     """
     file, items = Path(file), [(part, item) for part, own in parts.items() for item in own]
     rows = _read(file)
@@ -97,7 +116,10 @@ def take_out(
     chosen: set[int] = set()
     in_test = []
     for row in rows:
-        found = _found(row, index, folders, file)
+        if row.paths:
+            found = _reviewed_items(row, index, folders, file, [item for _, item in items])
+        else:
+            found = _listed(row, index, folders, file)
         if any(items[number][0] == TEST for number in found):
             in_test.append(row.text)
         chosen |= {number for number in found if items[number][0] != TEST}
@@ -124,7 +146,7 @@ def _read(file: Path) -> list[_Row]:
     texts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not texts:
         raise InputError(file, "an empty list", EXPECTED)
-    return [_Row(text, (text,)) for text in texts]
+    return [_Row(text) for text in texts]
 
 
 def _reviewed(file: Path) -> Iterator[_Row]:
@@ -142,23 +164,51 @@ def _reviewed(file: Path) -> Iterator[_Row]:
             found = f"the decision {row[DECISION]!r} on {row['case']}"
             raise InputError(file, found, f"{KEEP!r}, {EXCLUDE!r} or nothing")
         if decision == EXCLUDE:
-            yield _Row(row["case"] or row["image"], tuple(row["image"].split(";")))
+            yield _Row(
+                row["case"] or row["image"],
+                tuple(filter(None, row["image"].split(";"))),
+                row.get("subject", ""),
+            )
 
 
-def _index(items: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
-    """The numbers of the items that a path or a name stands for."""
-    index: dict[str, set[int]] = {}
-    paths = [[Path(os.path.abspath(path)) for path in _images(item)] for item in items]
-    for number, own in enumerate(paths):
+def _index(items: Sequence[Mapping[str, Any]]) -> _Index:
+    """What the items can be called."""
+    index = _Index()
+    images = [tuple(Path(os.path.abspath(path)) for path in _images(item)) for item in items]
+    for number, own in enumerate(images):
         for path in own:
-            index.setdefault(str(path), set()).add(number)
-    found = [Found(own[0], _stem(own[0]), own[0].parent) for own in paths]
-    for number, name in enumerate(unique_names(found)):
-        index.setdefault(name, set()).add(number)
+            index.paths.setdefault(str(path), set()).add(number)
+    # Bundles of radiographs name the suffixless files of DICOM, and the views of a study, in another way than others.
+    _add_cases(index, [(of_item(own), number) for number, own in enumerate(images)])
+    _add_cases(index, [(of_radiograph(path), number) for number, own in enumerate(images) for path in own])
+    studies: dict[str, set[int]] = {}
     for number, item in enumerate(items):
         if item.get("study"):
-            index.setdefault(str(item["study"]), set()).add(number)
+            studies.setdefault(str(item["study"]), set()).add(number)
+    for study, numbers in studies.items():
+        for name in {study, safe_name(study)}:
+            index.names.setdefault(name, set()).add(frozenset(numbers))
     return index
+
+
+def _add_cases(index: _Index, found: Sequence[tuple[Found, int]]) -> None:
+    """Add the names that `infer` gives to cases."""
+    numbers: dict[tuple[str, ...], set[int]] = {}
+    cases: dict[tuple[str, ...], Found] = {}
+    for case, number in found:  # an image that is listed twice is one case
+        cases.setdefault(case.key, case)
+        numbers.setdefault(case.key, set()).add(number)
+    plain = unnumbered_names(list(cases.values()))
+    names = unique_names(list(cases.values()))
+    alike: dict[str, list[int]] = {}
+    for place, name in enumerate(plain):
+        alike.setdefault(name.casefold(), []).append(place)
+    own = [frozenset(numbers[key]) for key in cases]
+    for places in alike.values():
+        # Which of them a number stands for depends on the order of the datalist, so that each name stands for all.
+        meanings = {own[place] for place in places}
+        for name in {plain[place] for place in places} | {names[place] for place in places}:
+            index.names.setdefault(name, set()).update(meanings)
 
 
 def _images(item: Mapping[str, Any]) -> list[str]:
@@ -166,21 +216,50 @@ def _images(item: Mapping[str, Any]) -> list[str]:
     return list(image) if isinstance(image, list | tuple) else [image]
 
 
-def _stem(path: Path) -> str:
-    suffix = volume_suffix(path)
-    return path.name[: -len(suffix)] if suffix else path.stem
+def _listed(row: _Row, index: _Index, folders: Sequence[Path], file: Path) -> set[int]:
+    """The items that a line of a plain list stands for."""
+    meanings = {frozenset(own) for own in _at(row.text, index, folders)}
+    if not os.path.isabs(row.text):
+        meanings |= index.names.get(row.text, set())
+    if not meanings:
+        raise _unknown(row.text, file)
+    return _only(row.text, meanings, file)
 
 
-def _found(row: _Row, index: Mapping[str, set[int]], folders: Sequence[Path], file: Path) -> set[int]:
-    """The numbers of the items that a row stands for."""
-    found: set[int] = set()
-    for name in row.names:
-        candidates = [name, *(os.path.abspath(folder / name) for folder in folders)]
-        own = next((index[candidate] for candidate in candidates if candidate in index), None)
-        if own is None:
-            which = row.text if row.text == name else f"{row.text} ({name})"
-            raise InputError(
-                file, f"{which}, which the datalist does not have", "cases or images of the datalist"
-            )
-        found |= own
-    return found
+def _reviewed_items(
+    row: _Row, index: _Index, folders: Sequence[Path], file: Path, items: Sequence[Mapping[str, Any]]
+) -> set[int]:
+    """The items that a row of a review stands for: those of its images, else, of data that moved, its case."""
+    found = [_at(path, index, folders) for path in row.paths]
+    if all(found):
+        return set().union(*(_only(row.text, {frozenset(one) for one in own}, file) for own in found))
+    lost = next(path for path, own in zip(row.paths, found, strict=True) if not own)
+    meanings = index.names.get(row.text, set())
+    if any(found) or not meanings:
+        raise _unknown(f"{row.text} ({lost})", file)
+    chosen = _only(row.text, meanings, file)
+    # A name alone may be that of another case in another datalist.
+    names = {Path(path).name for number in chosen for path in _images(items[number])}
+    subjects = {str(items[number]["subject"]) for number in chosen if items[number].get("subject")}
+    if not names.issuperset(Path(path).name for path in row.paths) or (
+        row.subject and subjects and subjects != {row.subject}
+    ):
+        raise _unknown(f"{row.text} ({lost})", file)
+    return chosen
+
+
+def _at(path: str, index: _Index, folders: Sequence[Path]) -> list[set[int]]:
+    """The items of the image at a path, for each folder that it may be relative to and has one."""
+    places = dict.fromkeys(os.path.abspath(folder / path) for folder in folders)
+    return [index.paths[place] for place in places if place in index.paths]
+
+
+def _only(text: str, meanings: Set[frozenset[int]], file: Path) -> set[int]:
+    """The one meaning of a name."""
+    if len(meanings) > 1:
+        raise InputError(file, f"{text}, which stands for several cases", "the absolute path of the image")
+    return set(next(iter(meanings)))
+
+
+def _unknown(text: str, file: Path) -> InputError:
+    return InputError(file, f"{text}, which the datalist does not have", "cases or images of the datalist")

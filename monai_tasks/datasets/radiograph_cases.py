@@ -138,13 +138,27 @@ def search_radiographs(inputs: Sequence[Path], exclude: Sequence[Path] = ()) -> 
             else:
                 images.setdefault(os.path.abspath(found.image), found)
     radiographs = list(_without_crowds(list(images.values())))
-    names = unique_names([Found(one.image, one.stem, one.path.parent) for one in radiographs])
+    names = unique_names([_found(one) for one in radiographs])
     studies = _study_names(radiographs)
     cases = [
         Case(name, one.image, studies[one.study.key]) for name, one in zip(names, radiographs, strict=True)
     ]
     files = {os.path.abspath(one.path) for one in radiographs}
     return Search(cases, [one for file, one in passed_over.items() if file not in files])
+
+
+def of_radiograph(image: Path) -> Found:
+    """The case of one image, whatever its study.
+
+    Args:
+        image: the file, or a frame of it as `radiograph_frames.frame_path` names it.
+    """
+    file, frame = split_frame(image)
+    return _found(_Radiograph(file, _alone(file), frame=frame))
+
+
+def _found(one: _Radiograph) -> Found:
+    return Found(one.image, one.stem, one.path.parent)
 
 
 def group_studies(cases: Sequence[Case]) -> list[Case]:

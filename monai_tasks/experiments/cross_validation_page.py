@@ -14,12 +14,14 @@ from monai_tasks.report.page import Facts, Figures, Link, Section, Table, Text, 
 
 CURVES = "curves.png"
 EVALUATED = "evaluation/report.html"
-ORIGINS = {DEALT: "dealt out by subject", GIVEN: "as the datalist numbers them"}
+ORIGINS = {DEALT: "dealt out by subject", GIVEN: "as the datalist numbers them, not stratified here"}
+# Of given folds only the parts that choose the epoch are dealt out here.
+STRATIFIED = {DEALT: "Stratified by", GIVEN: "Validation parts stratified by"}
 SPREAD = (
-    "The pooled value is of every case once, each answered for by the network that had not seen its subject. Its "
-    "interval says how far other subjects would move it, with these networks. The deviation of the folds says how far "
-    "the networks and the cases of single folds lie apart; it is no standard error, for any two trainings share many "
-    "subjects, so that folds are not independent. Neither says what other seeds would do.",
+    "The pooled value is of every case that has an answer, each answered for by the network that had not seen its "
+    "subject. Its interval says how far other subjects would move it, with these networks. The deviation of the folds "
+    "says how far the networks and the cases of single folds lie apart; it is no standard error, for any two trainings "
+    "share many subjects, so that folds are not independent. Neither says what other seeds would do.",
     "Each network chose its epoch on a validation part of its own, of subjects that are not held out, so that no "
     "held-out case had a say in the network that answers for it.",
 )
@@ -147,7 +149,7 @@ def _made(content: Mapping[str, Any]) -> dict[str, object]:
         "Parts": ", ".join(content["parts"]),
         "Folds": f"{content['folds']}, {ORIGINS[content['folds_from']]}",
         "Left out": _excluded(content["excluded"]),
-        "Stratified by": ", ".join(content["stratify"]) or "nothing",
+        STRATIFIED[content["folds_from"]]: ", ".join(content["stratify"]) or "nothing",
         "Seed": content["seed"],
         "Configs": ", ".join(content["configs"]),
         "Settings": ", ".join(f"{name} = {value}" for name, value in content["settings"].items()) or "none",

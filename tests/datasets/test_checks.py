@@ -73,6 +73,13 @@ def test_files_that_cannot_be_read(case, tmp_path):
     assert broken.problems[0].startswith(f"{tmp_path.name}/seg.nii.gz: ")
 
 
+def test_a_scan_without_contrast_is_a_problem_of_its_case(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 12), np.float32), np.eye(4)), tmp_path / "blank.nii.gz")
+    found = examine({"image": str(tmp_path / "blank.nii.gz"), "label": 0}, "classification")
+    assert found.images == ()
+    assert found.problems[0].startswith(f"{tmp_path.name}/blank.nii.gz: all voxels looked at equal")
+
+
 def test_wrong_items_are_errors(case):
     with pytest.raises(ValueError, match="kind 'detection'; expected one of segmentation, classification"):
         examine(case, "detection")

@@ -84,6 +84,13 @@ def test_a_volume_of_few_slices(volume, tmp_path):
     np.testing.assert_array_equal(read_classified(save(tmp_path / "thin.nii.gz", thin)).array, thin)
 
 
+def test_slices_without_contrast_are_no_image(tmp_path):
+    blank = np.full((9, 11, 30), -1000, np.float32)
+    blank[2, 3, 0] = 5  # in a slice that is not looked at, so that the scan as a whole is not of one value
+    with pytest.raises(InputError, match=r"all voxels looked at equal \(-1000\); expected an image"):
+        read_classified(save(tmp_path / "blank.nii.gz", blank))
+
+
 def test_pictures_and_dicom_series(dicom, grids, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 65535, (20, 30), dtype=np.uint16)
     write_png(tmp_path / "wrist.png", pixels)

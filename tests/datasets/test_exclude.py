@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from monai_tasks.datasets.cases import find_cases
 from monai_tasks.datasets.exclude import read_parts, take_out
+from monai_tasks.datasets.radiograph_cases import find_radiographs
 from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import sha256
 from monai_tasks.io.tables import write_table
@@ -116,6 +118,84 @@ def test_a_row_that_stands_for_nothing_is_named(datalist, listed, reviewed):
     # Two sites have a file of this name, which alone is no case.
     with pytest.raises(InputError, match="a, which the datalist does not have"):
         take_out(read_parts(datalist), listed("a"), datalist)
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """Makes a datalist of images, in the given order, of the subjects 0, 1, ..."""
+
+    def make(*images: str) -> Path:
+        file = tmp_path / "numbered.json"
+        items = [{"image": image, "label": 1, "subject": str(n)} for n, image in enumerate(images)]
+        file.write_text(json.dumps({"training": items}), encoding="utf-8")
+        return file
+
+    return make
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_name_that_needs_a_number_is_refused_in_every_order(numbered, listed, order):
+    # Two formats of one name in one folder, which no folder can tell apart.
+    datalist = numbered(*["X.nii.gz", "X.mha", "Y.nii.gz"][::order])
+    names = [case.name for case in find_cases([datalist]) if case.name != "Y"]
+    assert sorted(name.endswith("_X_2") for name in names) == [False, True]
+    for name in names:
+        with pytest.raises(
+            InputError, match="stands for several cases; expected the absolute path of the image"
+        ):
+            take_out(read_parts(datalist), listed(name), datalist)
+    left, _ = take_out(read_parts(datalist), listed("X.mha", "Y"), datalist)
+    assert [Path(item["image"]).name for item in left["training"]] == ["X.nii.gz"]
+
+
+def test_a_name_that_is_both_a_case_and_another_study_is_refused(numbered, listed):
+    datalist = numbered("one/x.png", "one/z.png")
+    parts = read_parts(datalist)
+    parts["training"][1]["study"] = "x"
+    with pytest.raises(InputError, match="x, which stands for several cases"):
+        take_out(parts, listed("x"), datalist)
+    left, _ = take_out(parts, listed("z"), datalist)
+    assert [item["subject"] for item in left["training"]] == ["0"]
+    left, _ = take_out(parts, listed(parts["training"][0]["image"]), datalist)
+    assert [item["subject"] for item in left["training"]] == ["1"]
+    # Studies that the names of files cannot tell apart.
+    parts["training"][0]["study"], parts["training"][1]["study"] = "a b", "a_b"
+    with pytest.raises(InputError, match="a_b, which stands for several cases"):
+        take_out(parts, listed("a_b"), datalist)
+    left, _ = take_out(parts, listed("a b"), datalist)
+    assert [item["subject"] for item in left["training"]] == ["1"]
+
+
+def test_every_name_that_infer_gives_stands_for_its_case(tmp_path, numbered, listed):
+    images = ["a/1.2.840.1", "a/1.2.840.2", "b/im.3.dcm", "b/wrist.v2.png", "b/c.dcm#frame=2"]
+    (tmp_path / "series.v1").mkdir()
+    for search, own in ((find_radiographs, images), (find_cases, ["series.v1", "b/t1.v3.nii.gz"])):
+        datalist = numbered(*own)
+        for number, case in enumerate(search([datalist])):
+            left, _ = take_out(read_parts(datalist), listed(case.name), datalist)
+            others = [str(other) for other in range(len(own)) if other != number]
+            assert [item["subject"] for item in left["training"]] == others, case.name
+
+
+def test_rows_of_data_that_moved_stand_for_cases_of_the_same_name(datalist, tmp_path):
+    file, columns = tmp_path / "review.csv", (*COLUMNS, "subject")
+
+    def review(case: str, image: str, subject: str) -> Path:
+        row = {"rank": 1, "case": case, "image": image, "subject": subject, "decision": "exclude"}
+        write_table(file, [row], columns)
+        return file
+
+    assert subjects(datalist, review("d", "/before/one/d.nii.gz", "5"))[1] == []
+    both = "/before/c_t1.nii.gz;/before/c_t2.nii.gz"
+    assert subjects(datalist, review("c_t1", both, "3"))[0] == ["1", "2", "4", "4"]
+    for case, image, subject in (
+        ("a", "/before/one/a.nii.gz", "1"),  # two cases have this file's name, and neither is called so
+        ("d", "/before/one/d.nii.gz", "9"),  # of another subject
+        ("d", "/before/one/other.nii.gz", "5"),  # another file
+        ("c_t1", "one/c_t1.nii.gz;/before/c_t2.nii.gz", "3"),  # in part at its place
+    ):
+        with pytest.raises(InputError, match="which the datalist does not have"):
+            subjects(datalist, review(case, image, subject))
 
 
 def test_what_is_no_reviewed_list_is_refused(datalist, listed, reviewed, tmp_path):
