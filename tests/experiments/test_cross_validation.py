@@ -114,6 +114,33 @@ def test_other_folds_in_the_same_folder_are_refused(finished, call, changes):
     assert (output / "datalists" / "fold_0.json").read_bytes() == before
 
 
+def test_a_finished_run_is_not_overwritten_by_one_of_other_settings(finished, call):
+    output, _, _ = finished
+    before = (output / "cross_validation.json").read_bytes()
+    with pytest.raises(
+        OtherRunError, match="a cross-validation with other epochs; expected the same, or another"
+    ):
+        call(output, epochs=1000)
+    assert (output / "cross_validation.json").read_bytes() == before
+
+
+def test_ordered_classes_keep_the_meaning_that_the_evaluation_knows(tmp_path):
+    scan = {"image": "a.nii.gz", "label": 0}
+    parts = {
+        "training": [scan | {"image": f"{n}.nii.gz", "label": n % 5, "subject": str(n)} for n in range(20)]
+    }
+    (tmp_path / "list.json").write_text(json.dumps(parts))
+    with pytest.raises(ConfigError, match=r"rescan_from 2; expected .* as in its inference\.json"):
+        cross_validate(
+            "hrpqct_motion_classification",
+            tmp_path / "list.json",
+            tmp_path / "run",
+            folds=2,
+            settings={"rescan_from": 2},
+        )
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_fold_that_fails_is_named_and_the_others_are_reported(finished, tmp_path, crops, monkeypatch, call):
     output = Path(shutil.copytree(finished[0], tmp_path / "run"))
     journal = (output / JOURNAL).read_text().splitlines()

@@ -134,6 +134,31 @@ def test_a_reviewed_list_is_taken_by_a_training_and_kept_by_the_next_run(found, 
     assert (again[SWAPPED], again[COPY], again[ORIGINAL]) == ("exclude", "keep", "")
 
 
+def test_decisions_on_cases_that_a_run_was_made_without_are_kept(found, crops_run, tmp_path):
+    review = tmp_path / "out" / "review.csv"
+    review.parent.mkdir()
+    rows = read_table(found / "review.csv")
+    gone = rows[3] | {"decision": "exclude"}
+    write_table(review, [*rows[:3], gone, *rows[4:]], list(rows[0]))
+    left = [row for row in read_table(crops_run / "out_of_fold.csv") if row["case"] != gone["case"]]
+    run = Path(shutil.copytree(crops_run, tmp_path / "run"))
+    write_run(run, CROPS, left)
+    find_outliers(CROPS, run, review.parent, top=1, progress=False)
+    last = read_table(review)[-1]
+    assert len(read_table(review)) == 12
+    assert (last["case"], last["decision"], last["rank"]) == (gone["case"], "exclude", "")
+    assert last["reasons"] == "not in this run; decided on before"
+
+
+def test_a_run_with_a_failed_fold_is_refused(crops_run, tmp_path):
+    run = Path(shutil.copytree(crops_run, tmp_path / "run"))
+    facts = json.loads((run / "cross_validation.json").read_text())
+    facts["runs"] = [{"fold": 0, "status": "done"}, {"fold": 1, "status": "failed"}]
+    write_json(run / "cross_validation.json", facts)
+    with pytest.raises(InputError, match="fold 1 failed, so that its cases are missing"):
+        find_outliers(CROPS, run, tmp_path / "out", progress=False)
+
+
 @pytest.fixture
 def chests_run(tmp_path) -> Path:
     """A run of 10 pictures of two classes: the network is sure that the label of the fourth is wrong."""
