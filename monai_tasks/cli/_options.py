@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -115,6 +115,22 @@ def check_machines(scheduler: str | None, jobs: int | None, devices: tuple[str, 
     """
     if scheduler and (jobs or devices != ("auto",)):
         raise click.UsageError("--jobs and --device are of this machine; expected none beside --scheduler")
+
+
+def end(failures: Sequence[tuple[str, str]], text: str, verbosity: int) -> None:
+    """Name the runs that failed, say what came of the others, and end with 1 where there are such.
+
+    Args:
+        failures: name and reason of each.
+        text: for a person; nothing of it is said quietly.
+        verbosity: of the command.
+    """
+    for name, reason in failures:
+        click.echo(f"{name}: {reason}", err=True)
+    if verbosity >= 0:
+        click.echo(text)
+    if failures:
+        raise SystemExit(1)
 
 
 def start_logging(verbosity: int) -> None:

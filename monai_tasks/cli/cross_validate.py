@@ -33,7 +33,7 @@ from monai_tasks.cli import _options as options
 @click.option(
     "--exclude",
     type=click.Path(path_type=Path),
-    help="A review.csv, or a list of cases or images, to leave out; those of the part test stay.",
+    help="A review.csv, or a list of cases or images, to leave out; with --with-test also of the part test.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="The most that each fold trains.")
 @options.configs
@@ -86,9 +86,4 @@ def command(
             )
         except (ConfigError, DeviceError, InputError) as error:
             raise click.UsageError(str(error)) from error
-    for name, reason in summary.failures:
-        click.echo(f"{name}: {reason}", err=True)
-    if verbosity >= 0:
-        click.echo(str(summary.page))
-    if summary.failures:
-        raise SystemExit(1)
+    options.end(summary.failures, str(summary.page), verbosity)

@@ -41,9 +41,4 @@ def command(
             )
         except (ConfigError, DeviceError, InputError) as error:
             raise click.UsageError(str(error)) from error
-    for name, reason in summary.failures:
-        click.echo(f"{name}: {reason}", err=True)
-    if verbosity >= 0:
-        click.echo(f"{summary.words}\n{summary.page}")
-    if summary.failures:
-        raise SystemExit(1)
+    options.end(summary.failures, f"{summary.words}\n{summary.page}", verbosity)

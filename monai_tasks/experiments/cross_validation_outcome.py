@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import monai
 import numpy as np
-import torch
 
-from monai_tasks import __version__
 from monai_tasks.catalog import Bundle
 from monai_tasks.datasets.cases import find_cases
 from monai_tasks.evaluation.by_kind import CLASSIFICATION, SEGMENTATION, evaluate
@@ -35,7 +31,7 @@ from monai_tasks.io.files import sha256, write_json
 from monai_tasks.io.tables import read_table, write_table
 from monai_tasks.metrics.operating_point import FILE as OPERATING_POINT
 from monai_tasks.metrics.operating_point import choose_threshold
-from monai_tasks.training.working_copy import working_copy
+from monai_tasks.training.working_copy import software
 
 logger = logging.getLogger(__name__)
 
@@ -170,13 +166,7 @@ def _content(outcome: Outcome, metrics: Sequence[Metric], point: Mapping[str, An
         "metrics": [metric.content() for metric in metrics],
         "operating_point": None if point is None else dict(point),
         "interval": {"level": LEVEL, "resamples": RESAMPLES, "seed": 0, "method": "percentile, by subject"},
-        "git": working_copy(),
-        "versions": {
-            "monai_tasks": __version__,
-            "monai": monai.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        **software(),
     }
 
 

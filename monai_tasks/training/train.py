@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import platform
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +13,9 @@ from multiprocessing.dummy import DummyProcess
 from pathlib import Path
 from typing import Any
 
-import monai
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from monai_tasks import __version__
 from monai_tasks.catalog import Bundle, open_bundle
 from monai_tasks.datasets.datalist_file import read_part
 from monai_tasks.datasets.exclude import Exclusion, read_parts, take_out
@@ -28,7 +25,7 @@ from monai_tasks.io.errors import InputError
 from monai_tasks.io.files import sha256, write_json
 from monai_tasks.io.tables import read_table
 from monai_tasks.report.plots import training_curves
-from monai_tasks.training.working_copy import working_copy
+from monai_tasks.training.working_copy import software
 
 logger = logging.getLogger(__name__)
 
@@ -224,13 +221,7 @@ def _description(
         "device": str(parser.get_parsed_content("device")),
         "datalist_sha256": sha256(datalist),
         "started_from": _started_from(parser),
-        "git": working_copy(),
-        "versions": {
-            "monai_tasks": __version__,
-            "monai": monai.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        **software(),
     }
 
 

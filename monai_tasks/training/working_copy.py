@@ -1,14 +1,29 @@
-"""Which state of the source code a run was made with."""
+"""Which software a run was made with."""
 
 from __future__ import annotations
 
+import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import monai
+import torch
+
 import monai_tasks
 
 SECONDS = 30
+
+
+def software() -> dict[str, Any]:
+    """What of the software is needed to do a run again: `git`, as `working_copy` gives it, and `versions`."""
+    versions = {
+        "monai_tasks": monai_tasks.__version__,
+        "monai": monai.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    return {"git": working_copy(), "versions": versions}
 
 
 def working_copy(package: str | Path = Path(monai_tasks.__file__).parent) -> dict[str, Any] | None:
